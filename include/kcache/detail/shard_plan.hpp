@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef KCACHE_DETAIL_SHARD_PLAN_HPP
+#define KCACHE_DETAIL_SHARD_PLAN_HPP
+/// \file
+/// Floor 2. How a capacity is divided among shards.
+
+#include <kcache/error.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace kcache::detail {
+
+/// What the options ask for.
+struct shard_request {
+  std::uint64_t capacity;
+  std::size_t shards;
+  std::uint64_t max_entry_weight;
+  bool weighed;
+};
+
+/// A power of two of shards, whose shares differ by at most 1 and sum to the capacity.
+class shard_plan {
+ public:
+  static constexpr std::size_t most_automatic = 64;
+  static constexpr std::size_t most = std::size_t{1} << 16U;
+  /// An automatic share is at least so many entries, or heaviest entries.
+  static constexpr std::uint64_t least_entries = 1024;
+  static constexpr std::uint64_t least_heaviest = 8;
+
+  /// \throws failure(errc::invalid_options)
+  explicit shard_plan(shard_request const& r)
+      : capacity_{r.capacity}, max_entry_weight_{r.max_entry_weight} {
+    if (capacity_ == 0) refuse("capacity must be at least 1");
+    if (max_entry_weight_ > capacity_) refuse("max_entry_weight is more than the capacity");
+    if (!r.weighed && max_entry_weight_ > 1) refuse("max_entry_weight needs a weigher");
+    shards_ = r.shards == 0 ? automatic(r.weighed) : r.shards;
+    if (!std::has_single_bit(shards_) || shards_ > most) {
+      refuse("shards must be 0 (automatic) or a power of two up to 65536");
+    }
+    if (shards_ > capacity_) refuse("more shards than capacity");
+    if (capacity_ / shards_ < max_entry_weight_) {
+      refuse("a shard's share of the capacity is less than max_entry_weight: use fewer shards");
+    }
+  }
+
+  [[nodiscard]] std::uint64_t capacity() const noexcept { return capacity_; }
+  [[nodiscard]] std::size_t shards() const noexcept { return shards_; }
+  [[nodiscard]] std::uint64_t share(std::size_t shard) const noexcept {
+    return capacity_ / shards_ + (shard < capacity_ % shards_ ? 1 : 0);
+  }
+  /// The heaviest entry that the shard takes.
+  [[nodiscard]] std::uint64_t heaviest(std::size_t shard) const noexcept {
+    return max_entry_weight_ == 0 ? share(shard) : max_entry_weight_;
+  }
+  /// By the high bits of a hash, as the low ones choose the bucket.
+  [[nodiscard]] std::size_t shard_of(std::uint64_t hash) const noexcept {
+    // Halved first: a shift by all 64 bits, for one shard, would be undefined.
+    return static_cast<std::size_t>((hash >> 1U) >> (63U - bits()));
+  }
+
+ private:
+  [[noreturn]] static void refuse(char const* why) {
+    throw failure{error{errc::invalid_options, std::string{"kcache: cache options: "} + why}};
+  }
+  [[nodiscard]] unsigned bits() const noexcept {
+    return static_cast<unsigned>(std::countr_zero(shards_));
+  }
+  [[nodiscard]] std::size_t automatic(bool weighed) const noexcept {
+    // Unknown weights: one shard, where an entry may be as heavy as the capacity.
+    if (weighed && max_entry_weight_ == 0) return 1;
+    std::uint64_t const least = weighed ? least_heaviest * std::min(max_entry_weight_, capacity_)
+                                        : least_entries;
+    std::uint64_t const fit = std::max<std::uint64_t>(1, capacity_ / least);
+    return std::bit_floor(static_cast<std::size_t>(std::min<std::uint64_t>(fit, most_automatic)));
+  }
+
+  std::uint64_t capacity_;
+  std::uint64_t max_entry_weight_;
+  std::size_t shards_ = 1;
+};
+
+}  // namespace kcache::detail
+
+#endif
