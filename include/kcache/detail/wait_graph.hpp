@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef KCACHE_DETAIL_WAIT_GRAPH_HPP
+#define KCACHE_DETAIL_WAIT_GRAPH_HPP
+/// \file
+/// Floor 3. Who waits for whom among loads: finds the cycle before it becomes a hang.
+///
+/// A load that asks for another key waits for that key's flight. If the chain of such waits comes
+/// back to where it began, nobody would ever answer. A look at the thread's own stack finds the
+/// load that asks for its own key, but not two loads on two threads that ask for each other's, nor
+/// chains through several groups; a graph does. Edges exist only for waits that begin inside a
+/// load, so that ordinary gets never come here; one mutex for the process is therefore enough.
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+namespace kcache::detail {
+
+/// Something that waits or is waited for: a flight. Must outlive its edges.
+class load_node {
+ public:
+  load_node() = default;
+  load_node(load_node const&) = delete;
+  load_node& operator=(load_node const&) = delete;
+
+ protected:
+  ~load_node() = default;
+
+ private:
+  friend class wait_graph;
+  std::vector<load_node*> waits_for_;
+};
+
+class wait_graph {
+ public:
+  /// Notes that `from` waits for `to`; false, and nothing noted, if `to` already waits for `from`,
+  /// directly or through others. O(edges reachable). May throw `bad_alloc`, noting nothing.
+  [[nodiscard]] static bool connect(load_node& from, load_node& to) {
+    std::lock_guard lock{mutex_};
+    if (reaches(to, from)) return false;
+    from.waits_for_.push_back(&to);
+    return true;
+  }
+
+  /// Takes one such note back.
+  static void disconnect(load_node& from, load_node& to) noexcept {
+    std::lock_guard lock{mutex_};
+    auto& edges = from.waits_for_;
+    auto const at = std::find(edges.begin(), edges.end(), &to);
+    if (at != edges.end()) edges.erase(at);
+  }
+
+ private:
+  // The graph has no cycle, so the walk ends; chains are as long as loaders nest.
+  static bool reaches(load_node const& from, load_node const& goal) {
+    if (&from == &goal) return true;
+    return std::any_of(from.waits_for_.begin(), from.waits_for_.end(),
+                       [&](load_node const* next) { return reaches(*next, goal); });
+  }
+
+  static inline std::mutex mutex_;
+};
+
+}  // namespace kcache::detail
+
+#endif
