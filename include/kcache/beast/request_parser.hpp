@@ -61,7 +61,7 @@ class request_parser {
                                                   bytes.size() - h.parsed}, ec);
       if (h.refusal != 0) return progress::refused;
       if (ec == boost::beast::http::error::need_more) return h.wait_for_more(bytes.size());
-      if (ec == boost::beast::http::error::header_limit) return h.refuse(431, too_large);
+      if (ec == boost::beast::http::error::header_limit) return h.refuse_length();
       if (ec) return h.refuse(400, "bad request\n");
       if (!h.check()) return progress::refused;
     }
@@ -113,10 +113,12 @@ class request_parser {
     /// An unfinished head may be refused for its length before it ends.
     progress wait_for_more(std::size_t have) noexcept {
       constexpr std::size_t longest_verb = 16;
-      if (!has_start_line && have > limits.max_target + longest_verb)
-        return refuse(414, "request target too long\n");
-      if (have >= limits.max_head) return refuse(431, too_large);
+      if (have >= limits.max_head) return refuse_length();
+      if (!has_start_line && have > limits.max_target + longest_verb) return refuse_length();
       return progress::head;
+    }
+    progress refuse_length() noexcept {
+      return has_start_line ? refuse(431, too_large) : refuse(414, "request target too long\n");
     }
 
     /// Of the whole head.
@@ -136,7 +138,7 @@ class request_parser {
                          error_code& ec) override {
       has_start_line = true;
       if (version != 11) {
-        refuse(505, "only HTTP/1.1 is spoken here\n");
+        refuse(505, "not HTTP/1.1\n");
       } else if (target.size() > limits.max_target) {
         refuse(414, "request target too long\n");
       } else if (target.front() != '/') {

@@ -22,7 +22,10 @@
 
 #include <kcache/bytes.hpp>
 #include <kcache/result.hpp>
+#include <kcache/storage_traits.hpp>
 
+#include <array>
+#include <bit>
 #include <charconv>
 #include <concepts>
 #include <cstring>
@@ -68,7 +71,8 @@ struct wire_traits<T> {
 };
 
 /// Base of a specialisation for a type whose object representation is its encoding. All nodes of
-/// the cluster must agree on the type's layout and on byte order.
+/// the cluster must agree on the type's layout and on byte order. Floating-point types are fit for
+/// values only: 0.0 and -0.0 are equal but have different bytes, and so different owners.
 template <class T>
 struct trivially_copied {
   static_assert(std::is_trivially_copyable_v<T>,
@@ -80,18 +84,30 @@ struct trivially_copied {
     return {reinterpret_cast<char const*>(&v), sizeof v};
   }
   static result<T> decode(byte_view bytes) {
-    if (bytes.size() != sizeof(T)) return kcache::error{errc::bad_message, "wrong size"};
-    T v;
-    std::memcpy(&v, bytes.data(), sizeof v);
-    return v;
+    std::array<char, sizeof(T)> copy;
+    if (bytes.size() != copy.size()) return kcache::error{errc::bad_message, "wrong size"};
+    std::memcpy(copy.data(), bytes.data(), copy.size());
+    return std::bit_cast<T>(copy);
   }
 };
 
+namespace detail {
+template <class T>
+concept viewed_on_the_wire = requires(typename storage_traits<T>::view_type v) {
+  { wire_traits<T>::view(v) } -> std::convertible_to<byte_view>;
+};
+template <class T>
+concept encoded_for_the_wire = requires(typename storage_traits<T>::view_type v) {
+  { wire_traits<T>::encode(v) } -> std::convertible_to<std::string>;
+};
+}  // namespace detail
+
 /// A type that can travel.
 template <class T>
-concept wire_type = requires(byte_view bytes) {
-  { wire_traits<T>::decode(bytes) } -> std::same_as<result<T>>;
-};
+concept wire_type = (detail::viewed_on_the_wire<T> || detail::encoded_for_the_wire<T>) &&
+                    requires(byte_view bytes) {
+                      { wire_traits<T>::decode(bytes) } -> std::same_as<result<T>>;
+                    };
 
 }  // namespace kcache
 

@@ -40,7 +40,7 @@ template <class T>
 class encoded {
  public:
   explicit encoded(typename storage_traits<T>::view_type v) {
-    if constexpr (requires { wire_traits<T>::view(v); }) {
+    if constexpr (viewed_on_the_wire<T>) {
       view_ = wire_traits<T>::view(v);
     } else {
       made_ = wire_traits<T>::encode(v);
@@ -79,7 +79,7 @@ class group_binding final : public served_group,
   [[nodiscard]] std::optional<served_value> cached(byte_view bytes) override {
     auto const core = core_.lock();
     if (!core) return std::nullopt;
-    if constexpr (std::is_same_v<K, std::string>) {
+    if constexpr (std::is_same_v<K, std::string>) {  // a hit copies no key
       auto h = core->cached(bytes);
       return h ? std::optional{served(*core, std::move(h))} : std::nullopt;
     } else {
@@ -133,7 +133,7 @@ class group_binding final : public served_group,
   static served_value served(core_type& core, handle_type h) {
     served_value v;
     if (h.expires_at() != never) v.remaining = h.expires_at() - core.cache().clock().now();
-    if constexpr (requires { wire_traits<V>::view(*h); }) {
+    if constexpr (viewed_on_the_wire<V>) {
       byte_view const bytes = wire_traits<V>::view(*h);
       v.bytes = shared_bytes{bytes, std::move(h)};
     } else {

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <kcache/policies/hash.hpp>
+
+#include "support/catch.hpp"
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using kcache::key_hash;
+using kcache::keyed_hash;
+using kcache::seeded_random;
+using kcache::detail::hash_key;
+using kcache::detail::siphash;
+
+namespace {
+
+struct point {
+  int x;
+  int y;
+};
+enum class colour : std::int8_t { red = -1, green };
+
+struct archetype {
+  std::uint64_t operator()(point const& p) const { return static_cast<std::uint64_t>(p.x); }
+};
+struct narrow {
+  std::uint32_t operator()(point const&) const { return 0; }
+};
+struct is_signed {
+  std::int64_t operator()(point const&) const { return 0; }
+};
+struct not_const {
+  std::uint64_t operator()(point const&) { return 0; }
+};
+struct not_copyable : archetype {
+  not_copyable() = default;
+  not_copyable(not_copyable const&) = delete;
+};
+
+keyed_hash keyed(std::uint64_t seed) {
+  seeded_random r{seed};
+  keyed_hash h;
+  h.seed(r);
+  return h;
+}
+
+}  // namespace
+
+template <>
+struct std::hash<point> {
+  std::size_t operator()(point const& p) const noexcept {
+    return static_cast<std::size_t>(p.x * 31 + p.y);
+  }
+};
+
+TEST_CASE("hashes model their concept", "[hash]") {
+  STATIC_REQUIRE(key_hash<keyed_hash, int>);
+  STATIC_REQUIRE(key_hash<keyed_hash, colour>);
+  STATIC_REQUIRE(key_hash<keyed_hash, std::string>);
+  STATIC_REQUIRE(key_hash<keyed_hash, std::u32string>);
+  STATIC_REQUIRE(key_hash<keyed_hash, double>);
+  STATIC_REQUIRE(key_hash<keyed_hash, point>);
+  STATIC_REQUIRE(key_hash<std::hash<int>, int>);
+  STATIC_REQUIRE(key_hash<archetype, point>);
+  STATIC_REQUIRE_FALSE(key_hash<keyed_hash, std::vector<int>>);
+  STATIC_REQUIRE_FALSE(key_hash<archetype, std::string>);
+  STATIC_REQUIRE_FALSE(key_hash<narrow, point>);
+  STATIC_REQUIRE_FALSE(key_hash<is_signed, point>);
+  STATIC_REQUIRE_FALSE(key_hash<not_const, point>);
+  STATIC_REQUIRE_FALSE(key_hash<not_copyable, point>);
+}
+
+TEST_CASE("SipHash yields the published values", "[hash]") {
+  // Key 00..0f and messages 00, 0001, ... : the paper's test vectors, for 2-4.
+  std::array<unsigned char, 64> bytes{};
+  for (std::size_t i = 0; i != bytes.size(); ++i) bytes[i] = static_cast<unsigned char>(i);
+  hash_key const key{0x0706050403020100U, 0x0f0e0d0c0b0a0908U};
+  CHECK(siphash<2, 4>(key, bytes.data(), 0) == 0x726fdb47dd0e0e31U);
+  CHECK(siphash<2, 4>(key, bytes.data(), 1) == 0x74f839c593dc67fdU);
+  CHECK(siphash<2, 4>(key, bytes.data(), 8) == 0x93f5f5799a932462U);
+  CHECK(siphash<2, 4>(key, bytes.data(), 15) == 0xa129ca6149be45e5U);
+  CHECK(siphash<1, 3>(key, bytes.data(), 0) == 0xabac0158050fc4dcU);
+  CHECK(siphash<1, 3>(key, bytes.data(), 15) == 0xd320d86d2a519956U);
+
+  // As CPython 3.11 computes with PYTHONHASHSEED=0.
+  auto const python = [](std::string_view s) { return keyed_hash{}(s); };
+  CHECK(python("a") == 0x407448d2b89b1813U);
+  CHECK(python("abcdefg") == 0x6db12aae9070f506U);
+  CHECK(python("abcdefgh") == 0x3f7b849c0b8e35eaU);
+  CHECK(python("the quick brown fox jumps") == 0x00c98b97e4f70042U);
+}
+
+TEST_CASE("one key, one function; another key, another", "[hash]") {
+  CHECK(keyed(1)(5) == keyed(1)(5));
+  CHECK(keyed(1)(5) != keyed(2)(5));
+  CHECK(keyed(1)(std::string_view{"Tom"}) == keyed(1)(std::string_view{"Tom"}));
+  CHECK(keyed(1)(std::string_view{"Tom"}) != keyed(2)(std::string_view{"Tom"}));
+  CHECK(keyed(1)(point{1, 2}) != keyed(2)(point{1, 2}));
+  // A copy keeps the key.
+  auto const h = keyed(3);
+  auto const copy = h;
+  CHECK(copy(5) == h(5));
+}
+
+TEST_CASE("every byte of a string counts, zero bytes too", "[hash]") {
+  std::set<std::uint64_t> seen;
+  for (std::size_t n = 0; n != 40; ++n) seen.insert(keyed(1)(std::string_view{std::string(n, '\0')}));
+  CHECK(seen.size() == 40);
+  CHECK(keyed(1)(std::u16string_view{u"a"}) != keyed(1)(std::u16string_view{u"\x0161"}));
+}
+
+TEST_CASE("every bit of a word changes about half of the bits", "[hash]") {
+  auto const h = keyed(7);
+  seeded_random r{99};
+  for (unsigned bit = 0; bit != 64; ++bit) {
+    int changed = 0;
+    for (int i = 0; i != 200; ++i) {
+      auto const word = r.next();
+      changed += std::popcount(h(word) ^ h(word ^ (std::uint64_t{1} << bit)));
+    }
+    CHECK(std::abs(changed / 200.0 - 32) < 2);
+  }
+}
+
+TEST_CASE("sequential and strided numbers fill high and low bits evenly", "[hash]") {
+  for (std::uint64_t const stride : {1ULL, 8ULL, 4096ULL, 1ULL << 40U}) {
+    for (unsigned const shift : {0U, 58U}) {
+      std::array<int, 64> count{};
+      for (std::uint64_t i = 0; i != 64'000; ++i) {
+        ++count[static_cast<std::size_t>((keyed(5)(i * stride) >> shift) % 64)];
+      }
+      for (int const c : count) CHECK(std::abs(c - 1000) < 200);  // six deviations
+    }
+  }
+  CHECK(keyed(5)(colour::red) != keyed(5)(colour::green));
+}
+
+TEST_CASE("a hash that does not say it is avalanching is mixed", "[hash]") {
+  std::set<std::uint64_t> high;
+  for (int i = 0; i != 64; ++i) {
+    high.insert(kcache::detail::hash_of(archetype{}, point{i, 0}) >> 56U);
+  }
+  CHECK(high.size() > 40);
+  CHECK(kcache::detail::hash_of(keyed(1), 5) == keyed(1)(5));
+}

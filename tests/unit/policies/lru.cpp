@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <kcache/policies/lru.hpp>
+
+#include "support/catch.hpp"
+
+#include <kcache/testing/eviction_laws.hpp>
+
+using bench = kcache::testing::eviction_bench<kcache::lru>;
+
+TEST_CASE("lru evicts in order of insertion where nothing is read", "[lru]") {
+  bench b{4, 4};
+  for (std::size_t key = 0; key != 4; ++key) b.access(key);
+  for (std::size_t key = 0; key != 4; ++key) CHECK(b.evict() == key);
+  CHECK(b.evict() == bench::none);
+}
+
+TEST_CASE("lru: a hit makes an entry the youngest, from any position", "[lru]") {
+  for (std::size_t hit = 0; hit != 4; ++hit) {
+    bench b{4, 4};
+    for (std::size_t key = 0; key != 4; ++key) b.access(key);
+    CHECK(b.access(hit));
+    for (std::size_t key = 0; key != 4; ++key) {
+      if (key != hit) CHECK(b.evict() == key);
+    }
+    CHECK(b.evict() == hit);
+  }
+}
+
+TEST_CASE("lru: one that left and came back is the youngest", "[lru]") {
+  bench b{3, 3};
+  for (std::size_t key = 0; key != 3; ++key) b.access(key);
+  b.erase(0);
+  b.access(0);
+  CHECK(b.evict() == 1);
+  CHECK(b.evict() == 2);
+  CHECK(b.evict() == 0);
+}
