@@ -59,11 +59,13 @@ class thread_pool {
   bool cancel(timer_id id) const { return owner_->pool->cancel(id); }
 
   bool wait_until(one_shot_event& event, time_point t) const {
-    state& pool = *owner_->pool;
-    if (current_pool != &pool) return event.block_until(t);
-    pool.worker_blocks(owner_->pool);
+    // The pool that lends a thread is the one whose worker waits, whichever it waits for: two
+    // groups with a pool each may nest loads in each other.
+    state* const mine = current_pool;
+    if (!mine) return event.block_until(t);
+    mine->worker_blocks(mine->keep_alive.lock());
     bool const set = event.block_until(t);
-    pool.worker_resumes();
+    mine->worker_resumes();
     return set;
   }
 
@@ -243,7 +245,7 @@ class thread_pool {
     std::shared_ptr<state> pool;
   };
 
-  static inline thread_local state const* current_pool = nullptr;
+  static inline thread_local state* current_pool = nullptr;  // of a worker
 
   std::shared_ptr<owner> owner_;
 };

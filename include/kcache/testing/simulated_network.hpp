@@ -147,7 +147,7 @@ class simulated_network::bind {
   }
 
  private:
-  using slot_type = detail::reply_slot<executor_type>;
+  using slot_type = kcache::detail::reply_slot<executor_type>;
   using state_ptr = std::shared_ptr<state>;
 
   template <class F>
@@ -173,7 +173,7 @@ class simulated_network::bind {
       return send(net, executor, [slot] { slot->answer(errc::unreachable); });
     auto const server = e.server;  // it may stop while it serves
     (*server)({sent->verb, sent->target, sent->body},
-              detail::responder_for([=](result<wire_reply> r) {
+              kcache::detail::responder_for([=](result<wire_reply> r) {
                 leave(net, executor, to, slot, std::move(r));
               }));
   }
@@ -193,7 +193,7 @@ class simulated_network::bind {
   state_ptr net_;
   executor_type executor_;
   std::optional<peer_address> self_;
-  detail::open_calls<executor_type> calls_;
+  kcache::detail::open_calls<executor_type> calls_;
 };
 
 }  // namespace kcache::testing
