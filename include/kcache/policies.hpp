@@ -67,7 +67,8 @@ concept cache_policies =
 
 template <class Clock, class Base = default_policies>
 struct with_clock : Base {
-  static_assert(kcache::clock<Clock>, "kcache: with_clock<C>: C is no clock, see policies/clock.hpp");
+  static_assert(kcache::clock<Clock>,
+                "kcache: with_clock<C>: C is no clock, see policies/clock.hpp");
   using clock = Clock;
 };
 

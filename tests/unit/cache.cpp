@@ -265,6 +265,21 @@ TEST_CASE("an expired entry goes before a live one", "[cache]") {
   CHECK(removed.back() == removal{0, 0, removal_cause::size});
 }
 
+TEST_CASE("however many expired entries it takes, no live one goes", "[cache]") {
+  manual_clock t;
+  std::vector<removal> removed;
+  cache<int, int, weighed> c{{.capacity = 100, .clock = t, .on_removal = into(removed)}};
+  c.put(0, 40);
+  for (int k = 1; k <= 60; ++k) c.put(k, 1, 1s);
+  t.advance(1s);
+  c.put(100, 60);
+  CHECK(c.contains(0));
+  CHECK(c.contains(100));
+  CHECK(c.weight() == 100);
+  CHECK(removed.size() == 60);
+  CHECK(c.stats().evicted == 0);
+}
+
 TEST_CASE("expired entries do not pile up", "[cache]") {
   manual_clock t;
   cache<int, int, timed> c{{.capacity = 1000, .ttl = 1s, .clock = t}};

@@ -8,6 +8,7 @@
 
 #include <charconv>
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -115,6 +116,18 @@ inline void write_request_head(std::string& out, wire_request const& request,
   for (char const c : target)
     if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f) return false;
   return true;
+}
+
+/// A field was folded over several lines: Beast has joined its value elsewhere than in the buffer,
+/// which ends at `end`, or has skipped a line end to find it.
+[[nodiscard]] inline bool is_folded(std::string_view name, std::string_view value,
+                                    char const* end) noexcept {
+  char const* const from = name.data() + name.size() + 1;
+  std::less<> const before;
+  if (before(value.data(), from) || before(end, value.data())) return true;
+  for (char const* p = from; p != value.data(); ++p)
+    if (*p != ' ' && *p != '\t') return true;
+  return false;
 }
 
 /// `a` is `lower`, in any case; `lower` is lower-case ASCII.

@@ -104,6 +104,7 @@ class io_threads {
     if (workers_.empty()) {
       // Over the user's executor a lane closes itself: only there is nothing else running on it.
       on_each([lanes = lanes_](std::size_t i) { lanes[i]->close(); }, std::chrono::seconds{1});
+      for (auto& l : lanes_) l->refuse();  // if that executor does not run
     } else {
       for (auto& l : lanes_) l->close();
     }

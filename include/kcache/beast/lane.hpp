@@ -58,7 +58,7 @@ class timed {
 /// Deadlines are kept by one coarse timer: every `tick` it looks at all that is linked, and it
 /// stops while nothing is. A deadline is never kept early, and at most a tick late.
 ///
-/// Thread safety: `submit` and `close`. All else is used on the lane.
+/// Thread safety: `submit` and `refuse`. All else is used on the lane.
 class lane : public std::enable_shared_from_this<lane> {
  public:
   lane(boost::asio::any_io_executor executor, std::chrono::milliseconds tick)
@@ -80,23 +80,27 @@ class lane : public std::enable_shared_from_this<lane> {
     try {
       boost::asio::post(executor_, [self = shared_from_this()] { self->drain(); });
     } catch (...) {
+      f = std::move(inbox_.back());  // destroyed by our caller, without our lock
       inbox_.clear();
       throw;
     }
     return true;
   }
 
+  /// Takes no more tasks and destroys those that wait. From any thread.
+  void refuse() noexcept {
+    std::vector<task> dropped;  // destroyed without the lock: they may submit
+    boost::asio::any_io_executor released;
+    std::lock_guard lock{mutex_};
+    open_ = false;
+    dropped.swap(inbox_);
+    std::swap(released, executor_);
+  }
+
   /// The last thing done on a lane, by itself or when its thread has ended: no task runs
   /// afterwards, and nothing of the executor is touched. Nothing may be linked any more.
   void close() noexcept {
-    std::vector<task> dropped;
-    boost::asio::any_io_executor executor;
-    {
-      std::lock_guard lock{mutex_};
-      open_ = false;
-      dropped.swap(inbox_);
-      std::swap(executor, executor_);
-    }
+    refuse();
     timer_.reset();
   }
 
@@ -113,7 +117,11 @@ class lane : public std::enable_shared_from_this<lane> {
       running_.swap(inbox_);
     }
     for (task& f : running_) {
-      if (timer_) f();  // one of them may be the close of this lane
+      try {
+        if (timer_) f();  // one of them may be the close of this lane
+      } catch (...) {
+        // No memory. What the task owned is answered for when it is destroyed.
+      }
       f = nullptr;
     }
     running_.clear();

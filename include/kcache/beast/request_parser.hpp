@@ -14,7 +14,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -162,7 +161,8 @@ class request_parser {
       using f = boost::beast::http::field;
       if (++fields > limits.max_fields) {
         refuse(431, "too many header fields\n");
-      } else if (is_folded(name_text, value)) {
+      } else if (is_folded({name_text.data(), name_text.size()}, {value.data(), value.size()},
+                           base + size)) {
         refuse(400, "bad request: folded header field\n");
       } else if (name == f::transfer_encoding) {
         refuse(400, "bad request: Transfer-Encoding is not accepted\n");
@@ -180,15 +180,6 @@ class request_parser {
       stop_if_refused(ec);
     }
 
-    /// Beast joins a folded value elsewhere than in the buffer, or skips a line end to find it.
-    bool is_folded(text name, text value) const noexcept {
-      char const* const from = name.data() + name.size() + 1;
-      std::less<> const before;
-      if (before(value.data(), from) || before(base + size, value.data())) return true;
-      for (char const* p = from; p != value.data(); ++p)
-        if (*p != ' ' && *p != '\t') return true;
-      return false;
-    }
     static bool is_number(text value) noexcept {
       if (value.empty() || value.size() > 19) return false;
       for (char const c : value)

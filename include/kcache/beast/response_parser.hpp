@@ -71,6 +71,7 @@ class response_parser {
       if (rest.empty()) return {progress::more, done};
       bool const had_head = m.is_header_done();
       boost::beast::error_code ec;
+      m.end = rest.data() + rest.size();
       std::size_t const n = m.put(boost::asio::const_buffer{rest.data(), rest.size()}, ec);
       done += n;
       if (!had_head) m.head_size += n;
@@ -137,14 +138,18 @@ class response_parser {
       code = status;
       if (status < 100) is_bad = true;
     }
-    void on_field_impl(boost::beast::http::field name, text, text value, error_code&) override {
+    void on_field_impl(boost::beast::http::field name, text name_text, text value,
+                       error_code&) override {
       using f = boost::beast::http::field;
-      if (name == f::content_length) {
+      if (name != f::content_length && name != f::transfer_encoding) return;
+      if (is_folded({name_text.data(), name_text.size()}, {value.data(), value.size()}, end))
+        is_bad = true;
+      if (name == f::transfer_encoding) {
+        if (!is_word({value.data(), value.size()}, "chunked")) is_bad = true;
+      } else {
         if (++lengths != 1) is_bad = true;
         for (char const c : value)
           if (c < '0' || c > '9') is_bad = true;
-      } else if (name == f::transfer_encoding) {
-        if (!is_word({value.data(), value.size()}, "chunked")) is_bad = true;
       }
     }
     std::size_t on_chunk_body_impl(std::uint64_t remain, text body, error_code&) override {
@@ -162,6 +167,7 @@ class response_parser {
     void on_chunk_header_impl(std::uint64_t, text, error_code&) override {}
     void on_finish_impl(error_code&) override {}
 
+    char const* end = nullptr;  // of the bytes being parsed
     std::string chunks;
     std::size_t head_size = 0;
     int code = 0;

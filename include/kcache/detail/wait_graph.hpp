@@ -11,7 +11,9 @@
 /// load, so that ordinary gets never come here; one mutex for the process is therefore enough.
 
 #include <algorithm>
+#include <cstdint>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 namespace kcache::detail {
@@ -29,6 +31,8 @@ class load_node {
  private:
   friend class wait_graph;
   std::vector<load_node*> waits_for_;
+  std::uint64_t seen_by_ = 0;  // the last walk that came here
+  load_node* next_to_see_ = nullptr;
 };
 
 class wait_graph {
@@ -51,14 +55,25 @@ class wait_graph {
   }
 
  private:
-  // The graph has no cycle, so the walk ends; chains are as long as loaders nest.
-  static bool reaches(load_node const& from, load_node const& goal) {
-    if (&from == &goal) return true;
-    return std::any_of(from.waits_for_.begin(), from.waits_for_.end(),
-                       [&](load_node const* next) { return reaches(*next, goal); });
+  // Sees each node once, however many paths lead there, and keeps what is left to see in the nodes
+  // themselves: no recursion, no memory.
+  static bool reaches(load_node& from, load_node const& goal) noexcept {
+    std::uint64_t const walk = ++walks_;
+    from.seen_by_ = walk;
+    from.next_to_see_ = nullptr;
+    for (load_node* left = &from; left;) {
+      load_node& n = *left;
+      if (&n == &goal) return true;
+      left = n.next_to_see_;
+      for (load_node* next : n.waits_for_)
+        if (std::exchange(next->seen_by_, walk) != walk)
+          next->next_to_see_ = std::exchange(left, next);
+    }
+    return false;
   }
 
   static inline std::mutex mutex_;
+  static inline std::uint64_t walks_ = 0;
 };
 
 }  // namespace kcache::detail

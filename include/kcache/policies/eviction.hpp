@@ -26,7 +26,8 @@
 ///
 /// Models, cheapest first: `fifo`, `lru` (the default). `testing/eviction_laws.hpp` checks yours:
 ///
-///     kcache::testing::check_eviction_laws<my_policy>([](bool kept, char const* law) { ... });
+///     kcache::testing::check_eviction_laws<my_policy>(
+///         [](bool kept, char const* law) { if (!kept) std::puts(law); });
 
 #include <concepts>
 #include <cstdint>

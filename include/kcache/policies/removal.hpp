@@ -19,7 +19,8 @@
 ///
 ///     using log = std::function<void(std::string_view, int const&, kcache::removal_cause)>;
 ///     kcache::cache<std::string, int, kcache::with_removal_listener<log>> c{
-///         {.capacity = 8, .on_removal = [](auto key, int, auto cause) { ... }}};
+///         {.capacity = 8,
+///          .on_removal = [](auto, int, auto cause) { std::puts(kcache::name(cause)); }}};
 
 #include <kcache/storage_traits.hpp>
 

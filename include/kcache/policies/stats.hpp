@@ -106,7 +106,9 @@ class counting_stats {
   void on_refusal() noexcept { count(refusal); }
 
   void add_to(cache_stats& total) const noexcept {
-    auto const removed = [&](removal_cause c) { return read(removal + static_cast<std::size_t>(c)); };
+    auto const removed = [&](removal_cause cause) {
+      return read(removal + static_cast<std::size_t>(cause));
+    };
     total.hits += read(hit);
     total.misses += read(miss);
     total.loads += read(load);
