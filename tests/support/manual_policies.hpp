@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef KCACHE_TESTS_SUPPORT_MANUAL_POLICIES_HPP
+#define KCACHE_TESTS_SUPPORT_MANUAL_POLICIES_HPP
+/// \file
+/// Groups in one thread under virtual time.
+
+#include <kcache/group.hpp>
+#include <kcache/testing/manual_clock.hpp>
+#include <kcache/testing/manual_executor.hpp>
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace test {
+
+struct manual_policies : kcache::default_policies {
+  using clock = kcache::testing::manual_clock;
+  using executor = kcache::testing::manual_executor;
+};
+
+using manual_strings = kcache::group<std::string, std::string, manual_policies>;
+using answer = manual_strings::answer;
+
+/// `value V`, or the name of the error's code, or both of an error with words of its own.
+template <class Answer>
+std::string told(Answer const& a) {
+  if (a) return "value " + std::string{**a};
+  std::string text = name(a.error().code());
+  if (a.error().message() != text) text += ": " + std::string{a.error().message()};
+  return text;
+}
+
+/// Remembers the answers it was given as a handler.
+struct listener {
+  std::vector<std::string> heard;
+  auto handler() {
+    return [this](auto a) { heard.push_back(told(a)); };
+  }
+  [[nodiscard]] std::string only() const {
+    return heard.size() == 1 ? heard.front() : std::to_string(heard.size()) + " answers";
+  }
+};
+
+/// An asynchronous loader whose loads end when the test says so.
+struct open_loads {
+  struct load {
+    kcache::load_context context;
+    kcache::load_completion<std::string> done;
+  };
+  std::multimap<std::string, load> open;
+  int begun = 0;
+
+  auto loader() {
+    return [this](std::string const& key, kcache::load_context context,
+                  kcache::load_completion<std::string> done) {
+      ++begun;
+      open.emplace(key, load{std::move(context), std::move(done)});
+    };
+  }
+  /// Takes the oldest load of a key out; letting go of it drops its completion.
+  load take(std::string const& key) {
+    auto const at = open.find(key);
+    load l = std::move(at->second);
+    open.erase(at);
+    return l;
+  }
+  void end(std::string const& key, kcache::result<std::string> r) { take(key).done(std::move(r)); }
+};
+
+}  // namespace test
+
+#endif
