@@ -99,7 +99,7 @@ class group {
   }
   template <class Handler>
   void async_get(key_view key, load_context const& context, time_point deadline, Handler&& h) {
-    core_->async_get(key, context.node(), deadline, std::forward<Handler>(h));
+    core_->async_get(key, context.state(), deadline, std::forward<Handler>(h));
   }
 
   /// The value if this node has it, without loading, counting or touching.

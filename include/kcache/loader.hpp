@@ -64,7 +64,8 @@ class load_context {
   [[nodiscard]] bool cancelled() const noexcept {
     return state_ && state_->abandoned.load(std::memory_order_relaxed);
   }
-  [[nodiscard]] detail::load_node* node() const noexcept { return state_.get(); }
+  /// For the group that is asked for another key on behalf of this load.
+  [[nodiscard]] std::shared_ptr<detail::load_state> const& state() const noexcept { return state_; }
 
  private:
   std::shared_ptr<detail::load_state> state_;
@@ -136,16 +137,21 @@ concept context_loader = requires(F& f, K const& key, load_context const& contex
 template <class F, class K, class V>
 concept async_loader = std::invocable<F&, K const&, load_context, load_completion<V>>;
 
-/// The failure that a loader's exception amounts to; to be called in a catch block.
-inline error current_failure() {
+/// The failure that a loader's exception amounts to, without its words where there is no memory for
+/// them; to be called in a catch block.
+inline error current_failure() noexcept {
   try {
-    throw;
-  } catch (failure const& e) {
-    return {e.kind(), e.what()};
-  } catch (std::exception const& e) {
-    return {errc::loader_failed, e.what()};
+    try {
+      throw;
+    } catch (failure const& e) {
+      return {e.kind(), e.what()};
+    } catch (std::exception const& e) {
+      return {errc::loader_failed, e.what()};
+    } catch (...) {
+      return {errc::loader_failed, "the loader threw something that is no std::exception"};
+    }
   } catch (...) {
-    return {errc::loader_failed, "the loader threw something that is no std::exception"};
+    return errc::loader_failed;
   }
 }
 
@@ -183,14 +189,13 @@ class loader {
   static start_function wrap(F f) {
     return [f = std::move(f)](K const& key, load_context context,
                               load_completion<V> done) mutable {
-      detail::load_scope const inside{context.node()};
-      if constexpr (detail::async_loader<F, K, V>) {
-        try {
+      detail::load_scope const inside{context.state().get()};
+      try {
+        if constexpr (detail::async_loader<F, K, V>)
           f(key, std::move(context), std::move(done));
-        } catch (...) {  // `done` was destroyed on the way, and has answered for it
-        }
-      } else {
-        done(run(f, key, context));
+        else
+          done(run(f, key, context));
+      } catch (...) {  // the loader, or a move of its value; `done`, destroyed, answers for it
       }
     };
   }

@@ -121,7 +121,8 @@ class single_flight {
     bool const leader = at == s.flights.end();
     if (leader) at = s.flights.emplace(key, std::make_shared<flight>(key, hash)).first;
     flight& f = *at->second;
-    if (f.waiters_ >= max_waiters_) return error{errc::overloaded, "too many callers wait for it"};
+    if (!leader && f.waiters_ >= max_waiters_)
+      return error{errc::overloaded, "too many callers wait for it"};
     if (w.parent_) {
       bool fits = false;
       try {

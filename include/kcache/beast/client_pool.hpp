@@ -136,8 +136,16 @@ class client_pool final : public timed,
 
   void on_free(client_connection& c) override {
     if (closed_) return;
-    if (owned_call next = pop()) return c.exchange(std::move(next));
-    if (all_.size() > o_->max_peer_connections) return forget(c), static_cast<void>(c.close());
+    owned_call next = pop();
+    bool const extra = all_.size() > std::max<std::size_t>(o_->max_peer_connections, 1);
+    if (extra && !(next && next->request.probe)) {
+      // It was opened for a probe; the next probe may need its place.
+      if (next) queue_.push_front(std::move(next));
+      forget(c);
+      c.close();
+      return;
+    }
+    if (next) return c.exchange(std::move(next));
     idle_.push_back(c.shared_from_this());
   }
 

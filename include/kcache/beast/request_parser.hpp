@@ -47,7 +47,7 @@ class request_parser {
   void reset() noexcept { head_.reset(); }
 
   /// Looks at `bytes`, which begin where the request begins, hold all of it that has come, and are
-  /// more than at the last call. `head`, `body`: call again with more. O(new bytes).
+  /// more than at the last call. `head`, `body`: call again with more. O(size of the head).
   progress feed(byte_view bytes) {
     if (!head_) head_.emplace(*limits_);
     head& h = *head_;
@@ -56,10 +56,16 @@ class request_parser {
       boost::beast::error_code ec;
       h.base = bytes.data();
       h.size = bytes.size();
-      h.parsed += h.put(boost::asio::const_buffer{bytes.data() + h.parsed,
-                                                  bytes.size() - h.parsed}, ec);
+      h.parsed = h.put(boost::asio::const_buffer{bytes.data(), bytes.size()}, ec);
       if (h.refusal != 0) return progress::refused;
-      if (ec == boost::beast::http::error::need_more) return h.wait_for_more(bytes.size());
+      if (ec == boost::beast::http::error::need_more) {
+        auto const state = h.wait_for_more(bytes.size());
+        // Resumed, Beast would look at nothing until the head has ended. Begun anew it refuses a
+        // bad line as soon as it is there, and the verdict does not depend on the pieces that the
+        // bytes come in; heads come whole but for slow clients, who may cost a few microseconds.
+        if (state == progress::head) head_.reset();
+        return state;
+      }
       if (ec == boost::beast::http::error::header_limit) return h.refuse_length();
       if (ec) return h.refuse(400, "bad request\n");
       if (!h.check()) return progress::refused;
@@ -90,6 +96,7 @@ class request_parser {
   [[nodiscard]] std::string_view why() const noexcept { return head_->why; }
 
  private:
+  static constexpr std::size_t longest_verb = 24;  // of those registered: 17
   static constexpr std::string_view too_large = "request header too large\n";
 
   struct head final : boost::beast::http::basic_parser<true> {
@@ -111,9 +118,9 @@ class request_parser {
 
     /// An unfinished head may be refused for its length before it ends.
     progress wait_for_more(std::size_t have) noexcept {
-      constexpr std::size_t longest_verb = 16;
+      constexpr std::size_t around = longest_verb + sizeof "  HTTP/1.1\r\n";
       if (have >= limits.max_head) return refuse_length();
-      if (!has_start_line && have > limits.max_target + longest_verb) return refuse_length();
+      if (!has_start_line && have > limits.max_target + around) return refuse_length();
       return progress::head;
     }
     progress refuse_length() noexcept {
@@ -133,10 +140,12 @@ class request_parser {
       return true;
     }
 
-    void on_request_impl(boost::beast::http::verb method, text, text target, int version,
+    void on_request_impl(boost::beast::http::verb method, text name, text target, int version,
                          error_code& ec) override {
       has_start_line = true;
-      if (version != 11) {
+      if (name.size() > longest_verb) {
+        refuse(400, "bad request: no such method\n");
+      } else if (version != 11) {
         refuse(505, "not HTTP/1.1\n");
       } else if (target.size() > limits.max_target) {
         refuse(414, "request target too long\n");

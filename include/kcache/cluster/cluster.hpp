@@ -22,7 +22,7 @@ namespace kcache {
 ///     node.add(scores).value();
 ///     node.set_peers({"http://127.0.0.1:8001", "http://127.0.0.1:8002"}).value();
 ///     node.start().value();
-///     scores.get("Tom");        // asks the key's owner, this node or the other
+///     auto tom = scores.get("Tom");  // asks the key's owner, this node or the other
 ///
 /// Thread safe. The destructor is `stop(options.drain)`; group and cluster may be destroyed in any
 /// order: a group whose cluster is gone loads for itself.
@@ -63,9 +63,14 @@ class basic_cluster {
         std::make_shared<detail::group_binding<K, V, P>>(g.core(), core_->weak_from_this());
     if (!g.core()->attach(binding))
       return error{errc::invalid_options, "the group is in a cluster already"};
-    auto const added = core_->add(binding);
-    if (!added) g.core()->detach();
-    return added;
+    try {
+      auto added = core_->add(binding);
+      if (!added) g.core()->detach();
+      return added;
+    } catch (...) {
+      g.core()->detach();
+      throw;
+    }
   }
 
   /// The original's `NewGroup` on this node. \throws failure as the group's constructor and `add`.
@@ -84,15 +89,20 @@ class basic_cluster {
   }
 
   /// Replaces the list of peers, this node among them, at once. See membership.hpp for the errors.
+  /// \throws failure (invalid_options), as all below, on a node of port 0 that has not started.
   result<void> set_peers(std::vector<std::string> const& peers) {
-    return core_->members().set_peers(peers);
+    auto done = core_->members().set_peers(peers);
+    core_->forget_links();
+    return done;
   }
   /// The original's `AddPeers`.
   result<void> add_peers(std::vector<std::string> const& peers) {
     return core_->members().add_peers(peers);
   }
   result<void> remove_peers(std::vector<std::string> const& peers) {
-    return core_->members().remove_peers(peers);
+    auto done = core_->members().remove_peers(peers);
+    core_->forget_links();
+    return done;
   }
   [[nodiscard]] std::vector<peer_address> peers() const { return core_->members().peers(); }
   [[nodiscard]] peer_address self() const { return core_->members().self(); }

@@ -42,9 +42,14 @@ class loopback_hub {
     wire_server serve;
   };
 
-  [[nodiscard]] bool listen(std::string const& address, std::shared_ptr<server> s) {
+  /// The address that was taken; none if it is in use.
+  [[nodiscard]] std::optional<peer_address> listen(peer_address const& self,
+                                                   std::shared_ptr<server> s) {
     std::lock_guard lock{mutex_};
-    return servers_.emplace(address, std::move(s)).second;
+    auto at = detail::with_free_port(
+        self, [this](peer_address const& a) { return servers_.contains(a.canonical()); });
+    if (!servers_.emplace(at.canonical(), std::move(s)).second) return std::nullopt;
+    return at;
   }
   void close(std::string const& address) {
     std::lock_guard lock{mutex_};
@@ -88,12 +93,12 @@ struct loopback_transport {
     ~bind() { stop(time_point::min()); }
 
     result<void> listen(peer_address const& self, wire_server server) {
-      if (!hub_->listen(self.canonical(),
-                        std::make_shared<loopback_hub::server>(std::move(server))))
+      auto at = hub_->listen(self, std::make_shared<loopback_hub::server>(std::move(server)));
+      if (!at)
         return error{errc::cannot_listen,
                      "cannot listen on " + std::string{self.authority()} + ": in use"};
       std::lock_guard lock{mutex_};
-      self_ = self;
+      self_ = std::move(at);
       return {};
     }
 

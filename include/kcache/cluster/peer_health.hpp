@@ -81,6 +81,13 @@ class peer_health {
     return now >= due ? probe(now) : arm(due);
   }
 
+  /// The wake asked for last cannot be had (no memory for a timer); the next call asks for another.
+  /// A lost peer, which nobody calls, gets the benefit of the doubt: it would stay lost for good.
+  void on_no_timer() noexcept {
+    armed_ = never;
+    if (!probing_) found();  // else the end of the probe goes on from here
+  }
+
   /// The probe of that number was answered (whatever the answer), or could not be.
   [[nodiscard]] health_action on_probe(time_point now, std::uint64_t number, bool answered,
                                        std::optional<time_point> oldest) noexcept {

@@ -48,11 +48,12 @@ class cluster_core final : public cluster_side,
   result<void> add(std::shared_ptr<served_group> group);
   [[nodiscard]] std::shared_ptr<served_group> find(byte_view name) const;
 
-  /// Serves one request; `respond` may be called before it returns.
-  void handle(wire_request_view r, wire_responder respond);
+  /// Serves one request; `respond` may be called before it returns. Does not throw: where there is no
+  /// memory for an answer, `respond` is dropped.
+  void handle(wire_request_view r, wire_responder respond) noexcept;
 
   [[nodiscard]] bool owns(byte_view key) override {
-    return stopped_.load(std::memory_order_acquire) || members().snapshot()->owns(key);
+    return !in_cluster() || members().snapshot()->owns(key);
   }
   void fetch(std::string const& group, byte_view key, time_point deadline,
              unique_function<void(byte_outcome)> done) override;
@@ -61,6 +62,8 @@ class cluster_core final : public cluster_side,
 
   /// \throws failure (invalid_options) before `start` on a node of port 0.
   [[nodiscard]] membership& members() const;
+  /// Lets go of the links to peers that have left.
+  void forget_links();
   [[nodiscard]] transport_type& transport() noexcept { return transport_; }
   [[nodiscard]] cluster_stats stats() const;
 
@@ -78,9 +81,17 @@ class cluster_core final : public cluster_side,
   [[nodiscard]] wire_request probe_request() const;
   [[nodiscard]] std::shared_ptr<link> link_to(peer_address const& peer);
 
-  void ask(std::shared_ptr<fetching> f);
+  /// Not before a node of port 0 has started, and not after it was stopped.
+  [[nodiscard]] bool in_cluster() const noexcept {
+    return has_members_.load(std::memory_order_acquire) &&
+           !stopped_.load(std::memory_order_acquire);
+  }
+
+  void ask(std::shared_ptr<fetching> const& f) noexcept;
+  void replied(std::shared_ptr<fetching> const& f, result<wire_reply> r) noexcept;
   void finish(fetching& f);
 
+  void answer(wire_request_view r, wire_responder respond);
   void handle_native(wire::operation op, byte_view body, wire_responder respond);
   void handle_get(wire::get_request const& m, wire_responder respond);
   void handle_path(wire::parsed_path const& path, bool protobuf_label, wire_responder respond);

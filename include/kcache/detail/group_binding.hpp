@@ -100,11 +100,13 @@ class group_binding final : public served_group,
                   auto const served_by = weak.lock();
                   if (!a) return done(std::move(a).error());
                   if (!served_by) return done(errc::cancelled);
+                  std::optional<served_value> v;
                   try {
-                    done(served(*served_by, std::move(*a)));
+                    v.emplace(served(*served_by, std::move(*a)));
                   } catch (...) {  // no memory to encode the value
-                    done(errc::overloaded);
+                    return done(errc::overloaded);
                   }
+                  done(std::move(*v));
                 });
   }
 
@@ -121,7 +123,11 @@ class group_binding final : public served_group,
     encoded<K> const bytes{storage_traits<K>::view(key)};
     cluster->fetch(name_, bytes.view(), deadline,
                    [weak = cluster_, done = std::move(done)](byte_outcome o) mutable {
-                     done(typed(weak, std::move(o)));
+                     try {
+                       done(typed(weak, std::move(o)));
+                     } catch (...) {  // no memory for the value
+                       done(error{errc::overloaded});
+                     }
                    });
   }
 

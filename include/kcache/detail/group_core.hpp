@@ -64,7 +64,7 @@ class group_core final : public std::enable_shared_from_this<group_core<Key, Val
 
   /// What `get` does after a miss.
   answer wait_get(key_view key, time_point deadline);
-  void async_get(key_view key, load_node* parent, time_point deadline, handler h);
+  void async_get(key_view key, std::shared_ptr<load_state> parent, time_point deadline, handler h);
   /// For the cluster: a look at the cache, then this node's own loader.
   [[nodiscard]] handle_type cached(key_view key) {
     counts_.served.fetch_add(1, std::memory_order_relaxed);
@@ -137,16 +137,16 @@ class group_core final : public std::enable_shared_from_this<group_core<Key, Val
 
   std::shared_ptr<origin_type> origin_for(key_view key);
   void lead_load(flight_ptr const& f, load_kind kind) noexcept;
-  void end_load(flight_ptr const& f, load_kind kind, result<loaded<Value>> r) noexcept;
+  void end_load(flight_ptr const& f, load_kind kind, result<loaded<Value>>&& r) noexcept;
   answer store(flight const& f, load_kind kind, loaded<Value> v);
   void lead_fetch(flight_ptr const& f, std::shared_ptr<origin_type> const& origin) noexcept;
   void ask_owner(flight_ptr const& f, std::shared_ptr<origin_type> const& origin) noexcept;
   void end_fetch(flight_ptr const& f, std::shared_ptr<origin_type> const& origin,
-                 time_point asked, fetch_outcome<Value> outcome) noexcept;
+                 time_point asked, fetch_outcome<Value>&& outcome) noexcept;
   void fall_back(flight_ptr const& f) noexcept;
   template <class Lead>
-  void wait_async(flight_table& table, Key const& key, load_node* parent, time_point deadline,
-                  handler h, Lead lead);
+  void wait_async(flight_table& table, Key const& key, std::shared_ptr<load_state> parent,
+                  time_point deadline, handler h, Lead lead);
   void load_gone() noexcept;
 
   executor_type executor_;

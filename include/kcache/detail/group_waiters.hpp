@@ -7,6 +7,7 @@
 
 #include <kcache/detail/current_load.hpp>
 #include <kcache/detail/unique_function.hpp>
+#include <kcache/loader.hpp>
 #include <kcache/policies/executor.hpp>
 #include <kcache/result.hpp>
 #include <kcache/time.hpp>
@@ -54,8 +55,11 @@ class async_waiter final : public Flights::waiter,
  public:
   using handler = unique_function<void(Answer)>;
 
-  async_waiter(Executor executor, load_node* parent, time_point deadline, handler h)
-      : Flights::waiter{parent, deadline}, executor_{std::move(executor)}, handler_{std::move(h)} {}
+  async_waiter(Executor executor, std::shared_ptr<load_state> parent, time_point deadline, handler h)
+      : Flights::waiter{parent.get(), deadline},
+        parent_{std::move(parent)},
+        executor_{std::move(executor)},
+        handler_{std::move(h)} {}
   ~async_waiter() override = default;
 
   void keep() noexcept { self_ = this->shared_from_this(); }
@@ -77,6 +81,7 @@ class async_waiter final : public Flights::waiter,
   }
 
  private:
+  std::shared_ptr<load_state> parent_;  // it may end before those that it asked for
   Executor executor_;
   handler handler_;
   std::atomic<bool> claimed_{false};

@@ -20,7 +20,7 @@
 
 namespace kcache::detail {
 
-/// What a link needs of its node; outlived by nothing that calls it (`stop` first).
+/// What a link needs of its node.
 template <class Transport, class Executor>
 struct link_services {
   Transport& transport;
@@ -28,6 +28,7 @@ struct link_services {
   wire_request probe;  ///< what to ask; copied for each probe
   std::atomic<std::uint64_t>& probes;
   std::atomic<std::uint64_t>& peers_lost;
+  std::weak_ptr<void> node;  ///< the owner of what is referred to here, for timers that outlive it
 };
 
 /// Thread safe. Performs what its `peer_health` says; completions run under no lock.
@@ -46,20 +47,29 @@ class peer_link : public std::enable_shared_from_this<peer_link<Transport, Execu
   }
 
   /// Calls the peer; `done` is called once. A peer found unreachable meanwhile ends the call.
+  /// If it throws, for want of memory, `done` was not called.
   void call(wire_request request, time_point deadline, wire_completion done) {
     auto const c = std::make_shared<pending>(std::move(done));
-    health_action next;
     {
-      std::lock_guard lock{mutex_};
+      std::unique_lock lock{mutex_};
+      if (!health_.usable()) {  // found since the caller looked
+        lock.unlock();
+        return c->done(errc::unreachable);
+      }
       c->sent = services_.executor.now();
       c->at = calls_.insert(calls_.end(), c);
-      next = health_.on_call(c->sent);
+      set_timer(health_.on_call(c->sent).wake);
     }
-    perform(next);
-    services_.transport.call(peer_, std::move(request), deadline,
-                             [self = this->shared_from_this(), c](result<wire_reply> r) {
-                               self->replied(*c, std::move(r));
-                             });
+    try {
+      services_.transport.call(peer_, std::move(request), deadline,
+                               [self = this->shared_from_this(), c](result<wire_reply> r) {
+                                 self->replied(*c, std::move(r));
+                               });
+    } catch (...) {
+      std::lock_guard lock{mutex_};
+      if (!std::exchange(c->ended, true)) calls_.erase(c->at);
+      throw;
+    }
   }
 
   /// No more timers and probes. The transport, when it stops, ends the calls.
@@ -94,6 +104,7 @@ class peer_link : public std::enable_shared_from_this<peer_link<Transport, Execu
         calls_.erase(c.at);
         done = std::move(c.done);
       }
+      set_timer(next.wake);
     }
     if (done) done(std::move(r));
     perform(next);
@@ -104,25 +115,28 @@ class peer_link : public std::enable_shared_from_this<peer_link<Transport, Execu
     return calls_.front()->sent;
   }
 
-  /// Under no lock.
-  void perform(health_action a) {
-    if (a.wake != never) set_timer(a.wake);
+  /// Under no lock; what there is of `a` but its timer.
+  void perform(health_action const& a) {
+    if (!a.probe && !a.fail_calls) return;
+    auto const node = services_.node.lock();
+    if (!node) return;  // it has ended all calls
     if (a.probe) send_probe(*a.probe);
     if (a.fail_calls) fail_calls();
   }
 
-  void set_timer(time_point t) {
-    // A timer replaced by this one may still fire; the health ignores it.
-    timer_id const id =
-        services_.executor.schedule_at(t, [weak = this->weak_from_this()] {
-          if (auto const self = weak.lock()) self->wake();
-        });
-    timer_id doomed = id;
-    {
-      std::lock_guard lock{mutex_};
-      if (!stopped_) doomed = std::exchange(timer_, id);
+  /// Under the lock, in which the health asked for it: the timer set last is the one it knows of. One
+  /// that was replaced may still fire; the health ignores it.
+  void set_timer(time_point t) noexcept {
+    if (t == never || stopped_) return;
+    try {
+      timer_id const id =
+          services_.executor.schedule_at(t, [weak = this->weak_from_this()] {
+            if (auto const self = weak.lock()) self->wake();
+          });
+      if (timer_id const replaced = std::exchange(timer_, id)) services_.executor.cancel(replaced);
+    } catch (...) {
+      health_.on_no_timer();
     }
-    if (doomed != 0) services_.executor.cancel(doomed);
   }
 
   void wake() {
@@ -131,6 +145,7 @@ class peer_link : public std::enable_shared_from_this<peer_link<Transport, Execu
       std::lock_guard lock{mutex_};
       if (stopped_) return;
       next = health_.on_wake(services_.executor.now(), oldest());
+      set_timer(next.wake);
     }
     perform(next);
   }
@@ -143,10 +158,14 @@ class peer_link : public std::enable_shared_from_this<peer_link<Transport, Execu
     }
     // Longer than the health waits: it is the judge of that.
     time_point const deadline = after(services_.executor.now(), std::chrono::seconds{1});
-    services_.transport.call(peer_, services_.probe, deadline,
-                             [self = this->shared_from_this(), number](result<wire_reply> r) {
-                               self->probed(number, r.has_value());
-                             });
+    try {
+      services_.transport.call(peer_, services_.probe, deadline,
+                               [self = this->shared_from_this(), number](result<wire_reply> r) {
+                                 self->probed(number, r.has_value());
+                               });
+    } catch (...) {  // no memory to ask: no answer either
+      probed(number, false);
+    }
   }
 
   void probed(std::uint64_t number, bool answered) {
@@ -155,6 +174,7 @@ class peer_link : public std::enable_shared_from_this<peer_link<Transport, Execu
       std::lock_guard lock{mutex_};
       if (stopped_) return;
       next = health_.on_probe(services_.executor.now(), number, answered, oldest());
+      set_timer(next.wake);
     }
     perform(next);
   }

@@ -5,6 +5,7 @@
 /// Floor 4. `reply_slot`: the one answer to one call of an in-process transport.
 
 #include <kcache/cluster/transport.hpp>
+#include <kcache/peer.hpp>
 #include <kcache/policies/executor.hpp>
 
 #include <atomic>
@@ -21,6 +22,18 @@ namespace kcache::detail {
 inline wire_reply received(wire_response r) {
   if (r.head.empty()) return {r.status, std::move(r.tail)};
   return {r.status, shared_bytes::of(std::move(r.head.append(r.tail.view())))};
+}
+
+/// `self`, with the first port that is not `taken(address)` where it asks for any.
+template <class Taken>
+peer_address with_free_port(peer_address self, Taken taken) {
+  for (unsigned port = 49'152; self.port() == 0; ++port) {
+    std::string text = self.canonical();
+    text.replace(text.rfind(':') + 1, std::string::npos, std::to_string(port));
+    auto chosen = peer_address::parse(text).value();
+    if (!taken(chosen)) return chosen;
+  }
+  return self;
 }
 
 /// Calls `done` once: with what `answer` is given first, or `deadline`.
@@ -70,7 +83,12 @@ class open_calls {
       }
       if (slots_.size() >= 2 * live_ + 16) forget_answered();
       slots_.push_back(s);
-      s->expire_at(deadline, s);  // not armed outside: it may be answered there already
+      try {
+        s->expire_at(deadline, s);  // not armed outside: it may be answered there already
+      } catch (...) {
+        slots_.pop_back();
+        throw;
+      }
     }
     return s;
   }
@@ -113,8 +131,9 @@ wire_responder responder_for(Deliver deliver) {
     bool called = false;
   };
   return [g = guard{std::move(deliver)}](wire_response r) mutable {
+    auto reply = received(std::move(r));  // without memory for it, the guard says so
     g.called = true;
-    g.deliver(received(std::move(r)));
+    g.deliver(std::move(reply));
   };
 }
 

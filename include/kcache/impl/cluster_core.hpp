@@ -109,6 +109,10 @@ struct cluster_core<P>::fetching {
   fsm machine;
   std::shared_ptr<link> peer;
   unique_function<void(byte_outcome)> done;
+
+  void end(byte_outcome o) {
+    if (auto d = std::move(done)) d(std::move(o));
+  }
 };
 
 template <class P>
@@ -133,7 +137,7 @@ auto cluster_core<P>::link_to(peer_address const& peer) -> std::shared_ptr<link>
   auto const at = links_.find(peer.canonical());
   if (at != links_.end()) return at->second;
   typename link::services services{transport_, executor_, probe_request(), counts_.probes,
-                                   counts_.peers_lost};
+                                   counts_.peers_lost, this->weak_from_this()};
   peer_health::limits const limits{options_.probe_after, options_.probe_timeout,
                                    options_.probe_again, options_.probe_again_max};
   auto l = std::make_shared<link>(peer, std::move(services), limits);
@@ -142,9 +146,16 @@ auto cluster_core<P>::link_to(peer_address const& peer) -> std::shared_ptr<link>
 }
 
 template <class P>
+void cluster_core<P>::forget_links() {
+  auto const view = members().snapshot();
+  std::lock_guard lock{links_mutex_};
+  std::erase_if(links_, [&](auto const& l) { return !view->ring.find(l.second->peer()); });
+}
+
+template <class P>
 void cluster_core<P>::fetch(std::string const& group, byte_view key, time_point deadline,
                             unique_function<void(byte_outcome)> done) {
-  if (stopped_.load(std::memory_order_acquire)) return done(load_here{});
+  if (!in_cluster()) return done(load_here{});
   auto const view = members().snapshot();
   std::size_t const owner = view->owner(key);
   if (owner == view->self) return done(load_here{});  // it has become ours meanwhile
@@ -153,24 +164,31 @@ void cluster_core<P>::fetch(std::string const& group, byte_view key, time_point 
       typename fsm::question{options_.dialect, envelope(*view), group, std::string{key}, deadline},
       std::move(done));
   f->peer = link_to(view->ring.peer(owner));
-  if (f->machine.start(f->peer->usable()) == fsm::step::call) ask(std::move(f));
+  if (f->machine.start(f->peer->usable()) == fsm::step::call) ask(f);
   else finish(*f);
 }
 
 template <class P>
-void cluster_core<P>::ask(std::shared_ptr<fetching> f) {
-  auto& peer = *f->peer;
-  auto request = f->machine.request(executor_.now());
-  time_point const deadline = f->machine.deadline();
-  peer.call(std::move(request), deadline,
-            [core = this->shared_from_this(), f = std::move(f)](result<wire_reply> r) mutable {
-              bool const usable = f->peer->usable() && !core->stopped_.load();
-              auto const now = core->executor_.now();
-              if (f->machine.on_reply(std::move(r), usable, now) == fsm::step::call)
-                core->ask(std::move(f));
-              else
-                core->finish(*f);
-            });
+void cluster_core<P>::ask(std::shared_ptr<fetching> const& f) noexcept {
+  try {
+    f->peer->call(f->machine.request(executor_.now()), f->machine.deadline(),
+                  [core = this->shared_from_this(), f](result<wire_reply> r) {
+                    core->replied(f, std::move(r));
+                  });
+  } catch (...) {  // no memory
+    f->end(error{errc::overloaded});
+  }
+}
+
+template <class P>
+void cluster_core<P>::replied(std::shared_ptr<fetching> const& f, result<wire_reply> r) noexcept {
+  try {
+    bool const usable = in_cluster() && f->peer->usable();
+    if (f->machine.on_reply(std::move(r), usable, executor_.now()) == fsm::step::call) ask(f);
+    else finish(*f);
+  } catch (...) {  // no memory for the answer
+    f->end(error{errc::overloaded});
+  }
 }
 
 template <class P>
@@ -180,10 +198,20 @@ void cluster_core<P>::finish(fetching& f) {
   auto outcome = f.machine.outcome();
   if (std::holds_alternative<load_here>(outcome) && !f.machine.answered())
     count(counts_.unreachable);
-  f.done(std::move(outcome));
+  f.end(std::move(outcome));
 }
 
 // --- the server's half ---------------------------------------------------------------------------
+
+/// Runs `f`, which holds a responder: where there is no memory to answer, the responder goes unused,
+/// and the asker sees a connection that closed.
+template <class F>
+void or_drop(F f) noexcept {
+  try {
+    f();
+  } catch (...) {
+  }
+}
 
 template <class P>
 wire_response cluster_core<P>::text(int status, std::string message) const {
@@ -191,10 +219,13 @@ wire_response cluster_core<P>::text(int status, std::string message) const {
 }
 
 template <class P>
-void cluster_core<P>::handle(wire_request_view r, wire_responder respond) {
-  if (stopped_.load(std::memory_order_acquire) ||
-      !has_members_.load(std::memory_order_acquire))
-    return respond(text(503, "not serving\n"));
+void cluster_core<P>::handle(wire_request_view r, wire_responder respond) noexcept {
+  or_drop([&] { answer(r, std::move(respond)); });
+}
+
+template <class P>
+void cluster_core<P>::answer(wire_request_view r, wire_responder respond) {
+  if (!in_cluster()) return respond(text(503, "not serving\n"));
   auto const native = wire::parse_native(r.target);
   switch (native.outcome) {
     case wire::native_outcome::ok:
@@ -306,12 +337,14 @@ void cluster_core<P>::handle_get(wire::get_request const& m, wire_responder resp
                                              std::move(respond)});
   group->serve({m.key, after(executor_.now(), budget), true},
                [w = std::move(w)](result<served_value> r) {
-                 if (!r && r.error() == errc::bad_message)
-                   return w->respond(w->core->bad_request());
-                 wire::get_request q;
-                 q.group = w->group;
-                 q.key = w->key;
-                 w->respond(w->core->reply(q, *w->view, std::move(r)));
+                 or_drop([&] {
+                   if (!r && r.error() == errc::bad_message)
+                     return w->respond(w->core->bad_request());
+                   wire::get_request q;
+                   q.group = w->group;
+                   q.key = w->key;
+                   w->respond(w->core->reply(q, *w->view, std::move(r)));
+                 });
                });
 }
 
@@ -354,8 +387,10 @@ void cluster_core<P>::handle_path(wire::parsed_path const& path, bool groupcache
   group->serve({key, after(executor_.now(), options_.deadline), ours},
                [core = this->shared_from_this(), groupcache,
                 respond = std::move(respond)](result<served_value> r) mutable {
-                 if (!r && r.error() == errc::bad_message) return respond(core->bad_request());
-                 respond(core->path_reply(std::move(r), groupcache));
+                 or_drop([&] {
+                   if (!r && r.error() == errc::bad_message) return respond(core->bad_request());
+                   respond(core->path_reply(std::move(r), groupcache));
+                 });
                });
 }
 

@@ -38,7 +38,7 @@ class group_core<K, V, P>::load_task {
   }
 
  private:
-  void end(result<loaded<V>> r) noexcept {
+  void end(result<loaded<V>>&& r) noexcept {
     auto const core = std::move(core_);
     core->end_load(std::move(flight_), kind_, std::move(r));
     core->load_gone();
@@ -83,6 +83,7 @@ auto group_core<K, V, P>::wait_get(key_view key, time_point deadline) -> answer 
     return error{errc::would_block,
                  "a blocking get that has to wait, on a thread that must not (an I/O thread): "
                  "use async_get there"};
+  auto const self = this->shared_from_this();  // the group may go while we wait
   K const owned(key);
   auto const origin = origin_for(key);
   flight_table& table = origin ? fetches_ : loads_;
@@ -102,15 +103,15 @@ auto group_core<K, V, P>::wait_get(key_view key, time_point deadline) -> answer 
 }
 
 template <class K, class V, class P>
-void group_core<K, V, P>::async_get(key_view key, load_node* parent, time_point deadline,
-                                    handler h) {
+void group_core<K, V, P>::async_get(key_view key, std::shared_ptr<load_state> parent,
+                                    time_point deadline, handler h) {
   if (auto hit = cache_.get(key)) return h(std::move(hit));
   K const owned(key);
   if (auto const origin = origin_for(key))
-    wait_async(fetches_, owned, parent, deadline, std::move(h),
+    wait_async(fetches_, owned, std::move(parent), deadline, std::move(h),
                [this, &origin](flight_ptr const& f) { lead_fetch(f, origin); });
   else
-    wait_async(loads_, owned, parent, deadline, std::move(h),
+    wait_async(loads_, owned, std::move(parent), deadline, std::move(h),
                [this](flight_ptr const& f) { lead_load(f, load_kind::own); });
 }
 
@@ -122,9 +123,12 @@ void group_core<K, V, P>::serve(K const& key, load_kind kind, time_point deadlin
 
 template <class K, class V, class P>
 template <class Lead>
-void group_core<K, V, P>::wait_async(flight_table& table, K const& key, load_node* parent,
-                                     time_point deadline, handler h, Lead lead) {
-  auto const w = std::make_shared<asynchronous>(executor_, parent, deadline, std::move(h));
+void group_core<K, V, P>::wait_async(flight_table& table, K const& key,
+                                     std::shared_ptr<load_state> parent, time_point deadline,
+                                     handler h, Lead lead) {
+  auto const core = this->shared_from_this();  // the group may go in a handler
+  auto const w =
+      std::make_shared<asynchronous>(executor_, std::move(parent), deadline, std::move(h));
   auto const refuse = [&w](error e) {
     w->release();
     if (!w->claim()) return;
@@ -135,7 +139,7 @@ void group_core<K, V, P>::wait_async(flight_table& table, K const& key, load_nod
     std::uint64_t const hash = table.hash_of(key);
     if (deadline != never)
       w->set_timer(executor_.schedule_at(
-          deadline, [w, hash, &table, core = this->shared_from_this()] {
+          deadline, [w, hash, &table, core] {
             if (!w->claim()) return;
             if (table.leave(hash, *w)) w->release();
             w->answer(errc::deadline);
@@ -169,7 +173,7 @@ void group_core<K, V, P>::lead_load(flight_ptr const& f, load_kind kind) noexcep
 
 template <class K, class V, class P>
 void group_core<K, V, P>::end_load(flight_ptr const& f, load_kind kind,
-                                   result<loaded<V>> r) noexcept {
+                                   result<loaded<V>>&& r) noexcept {
   if (kind == load_kind::fallback) fallbacks_.fetch_sub(1);
   auto const relaxed = std::memory_order_relaxed;
   auto& recorder = cache_.recorder();
@@ -231,7 +235,7 @@ void group_core<K, V, P>::ask_owner(flight_ptr const& f,
 template <class K, class V, class P>
 void group_core<K, V, P>::end_fetch(flight_ptr const& f,
                                     std::shared_ptr<origin_type> const& origin, time_point asked,
-                                    fetch_outcome<V> outcome) noexcept {
+                                    fetch_outcome<V>&& outcome) noexcept {
   if (auto* v = std::get_if<loaded<V>>(&outcome)) {
     std::optional<answer> a;
     try {
@@ -257,7 +261,7 @@ void group_core<K, V, P>::end_fetch(flight_ptr const& f,
 template <class K, class V, class P>
 void group_core<K, V, P>::fall_back(flight_ptr const& f) noexcept {
   try {
-    wait_async(loads_, f->key(), f.get(), never,
+    wait_async(loads_, f->key(), f, never,
                [core = this->shared_from_this(), f](answer a) { core->fetches_.finish(f, a); },
                [this](flight_ptr const& load) { lead_load(load, load_kind::fallback); });
   } catch (...) {

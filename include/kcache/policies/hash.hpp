@@ -66,6 +66,9 @@ class keyed_hash {
  public:
   using is_avalanching = void;
 
+  // Said, not deduced: g++ 12 crashes on a group initialised inside a class otherwise.
+  keyed_hash() noexcept = default;
+
   template <random_source R>
   void seed(R& r) {
     key_.k0 = r.next();

@@ -103,6 +103,7 @@ class thread_pool {
         }
       } catch (...) {
         timer_times.erase(id);
+        f = std::move(at->second);  // to go when the lock is released: it may call us again
         timers.erase(at);
         throw;
       }
@@ -125,7 +126,7 @@ class thread_pool {
     void worker_blocks(std::shared_ptr<state> const& self) {
       std::lock_guard lock{mutex};
       ++blocked;
-      if (!queue.empty() && idle == 0) start_worker(self);
+      if (!queue.empty() && (idle != 0 || !start_worker(self))) work.notify_one();
     }
     void worker_resumes() {
       std::lock_guard lock{mutex};
@@ -152,15 +153,20 @@ class thread_pool {
       std::unique_lock lock{mutex};
       for (;;) {
         ++idle;
-        work.wait(lock, [&] { return stopping || !queue.empty(); });
+        // A thread that was lent stays, but runs nothing beyond the limit.
+        work.wait(lock, [&] {
+          return stopping || (!queue.empty() && busy < limits.max_threads + blocked);
+        });
         --idle;
         if (stopping) break;
         task f = std::move(queue.front());
         queue.pop_front();
+        ++busy;
         lock.unlock();
         f();
         f = nullptr;  // what it owns goes before the lock is taken
         lock.lock();
+        --busy;
       }
       leave(lock);
     }
@@ -209,7 +215,7 @@ class thread_pool {
     std::unordered_map<timer_id, time_point> timer_times;
     timer_id last_timer = 0;
     std::list<std::thread> threads;
-    std::size_t workers = 0, idle = 0, blocked = 0, running = 0;
+    std::size_t workers = 0, idle = 0, busy = 0, blocked = 0, running = 0;
     bool timer_thread = false, stopping = false;
   };
 

@@ -9,7 +9,6 @@
 #include <kcache/cluster/message.hpp>
 #include <kcache/policies/random.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -116,15 +115,13 @@ std::string whole(M const& m) {
 /// Bytes with nothing before or behind them, so that a sanitizer sees every step outside.
 class alone {
  public:
-  explicit alone(byte_view bytes)
-      : size_{bytes.size()}, bytes_{std::make_unique<char[]>(bytes.size())} {
-    std::copy(bytes.begin(), bytes.end(), bytes_.get());
-  }
-  [[nodiscard]] byte_view view() const noexcept { return {bytes_.get(), size_}; }
+  explicit alone(byte_view bytes) : bytes_(bytes.begin(), bytes.end()) {}
+  [[nodiscard]] byte_view view() const noexcept { return {bytes_.data(), bytes_.size()}; }
   [[nodiscard]] bool holds(byte_view part) const noexcept {
     if (part.empty()) return true;
     std::less_equal<char const*> const le;
-    return le(bytes_.get(), part.data()) && le(part.data() + part.size(), bytes_.get() + size_);
+    return le(bytes_.data(), part.data()) &&
+           le(part.data() + part.size(), bytes_.data() + bytes_.size());
   }
   template <class M>
   [[nodiscard]] bool holds_views_of(M const& m) const noexcept {
@@ -141,8 +138,7 @@ class alone {
   }
 
  private:
-  std::size_t size_;
-  std::unique_ptr<char[]> bytes_;
+  std::vector<char> bytes_;  // exactly as long as its elements: it never grows
 };
 
 /// Decodes `bytes` as an `M`; false if a view points elsewhere or a known field went astray.

@@ -30,7 +30,9 @@ class manual_clock {
     if (d > duration::zero()) now_->fetch_add(d.count(), std::memory_order_acq_rel);
   }
   /// Moves on to `t`; an instant that has passed changes nothing.
-  void advance_to(time_point t) noexcept { advance(t - now()); }
+  void advance_to(time_point t) noexcept {
+    if (time_point const n = now(); t > n) advance(t - n);
+  }
 
  private:
   std::shared_ptr<std::atomic<std::int64_t>> now_;

@@ -115,13 +115,15 @@ class simulated_network::bind {
   ~bind() { stop(time_point::min()); }
 
   result<void> listen(peer_address const& self, wire_server server) {
-    endpoint& e = net_->nodes[self.canonical()];
+    auto at = kcache::detail::with_free_port(
+        self, [this](peer_address const& a) { return net_->nodes.contains(a.canonical()); });
+    endpoint& e = net_->nodes[at.canonical()];
     if (e.server)
       return error{errc::cannot_listen,
                    "cannot listen on " + std::string{self.authority()} + ": in use"};
     e.server = std::make_shared<wire_server>(std::move(server));
     e.down = false;
-    self_ = self;
+    self_ = std::move(at);
     return {};
   }
 

@@ -151,6 +151,32 @@ TEST_CASE("a reply is read in any pieces, its body straight into place") {
   }
 }
 
+TEST_CASE("a chunked reply is read in any pieces") {
+  options const o;
+  response_parser p{o};
+  std::string const head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (std::string const chunks : {"0\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n", "1\r\nx\r\n0\r\nA: b\r\n\r\n"}) {
+    auto const bytes = head + chunks;
+    for (std::size_t step = 1; step <= bytes.size(); ++step) {
+      p.reset();
+      std::string held;
+      auto state = response_parser::progress::more;
+      for (std::size_t at = 0; at < bytes.size(); at += step) {
+        REQUIRE(state == response_parser::progress::more);
+        held.append(bytes, at, step);
+        std::vector<char> const exact(held.begin(), held.end());
+        auto const fed = p.feed({exact.data(), exact.size()});
+        held.erase(0, fed.consumed);
+        state = fed.state;
+      }
+      REQUIRE(state == response_parser::progress::ready);
+      CHECK(held.empty());
+      auto const body = p.take_body();
+      CHECK((body == (chunks[0] == '0' ? "" : chunks[0] == '1' ? "x" : "hello")));
+    }
+  }
+}
+
 TEST_CASE("the buffer keeps what is not consumed, contiguous, across every move") {
   input_buffer b{16};
   std::string expected;

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <kcache/policies/thread_pool.hpp>
+
+#include "support/catch.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <thread>
+#include <utility>
+#include <vector>
+
+using namespace std::chrono_literals;
+using kcache::never;
+using kcache::one_shot_event;
+using kcache::thread_pool;
+using kcache::time_point;
+using kcache::timer_id;
+
+namespace {
+
+/// Long enough that a test which needs it has failed.
+time_point in_a_minute(thread_pool const& p) { return after(p.now(), 1min); }
+
+bool happens(one_shot_event& e, thread_pool const& p) { return e.block_until(in_a_minute(p)); }
+
+}  // namespace
+
+TEST_CASE("a pool runs what it is given, on other threads", "[concurrent]") {
+  thread_pool const pool{{.max_threads = 2}};
+  constexpr int tasks = 500;
+  std::atomic<int> ran{0}, here{0};
+  one_shot_event all;
+  auto const me = std::this_thread::get_id();
+  for (int i = 0; i != tasks; ++i)
+    pool.post([&] {
+      if (std::this_thread::get_id() == me) here.fetch_add(1);
+      if (ran.fetch_add(1) + 1 == tasks) all.set();
+    });
+  CHECK(happens(all, pool));
+  CHECK(ran == tasks);
+  CHECK(here == 0);
+}
+
+TEST_CASE("a pool grows no further than asked, and as far as needed", "[concurrent]") {
+  constexpr int n = 3;
+  thread_pool const pool{{.max_threads = n}};
+  std::mutex mutex;
+  std::set<std::thread::id> threads;
+  std::atomic<int> met{0};
+  one_shot_event all_met, done;
+  // n tasks that wait for each other without the pool's knowledge: they need n threads.
+  for (int i = 0; i != n; ++i)
+    pool.post([&] {
+      if (met.fetch_add(1) + 1 == n) all_met.set();
+      all_met.block_until(never);
+    });
+  REQUIRE(happens(all_met, pool));
+  constexpr int tasks = 200;
+  std::atomic<int> ran{0};
+  for (int i = 0; i != tasks; ++i)
+    pool.post([&] {
+      {
+        std::lock_guard lock{mutex};
+        threads.insert(std::this_thread::get_id());
+      }
+      if (ran.fetch_add(1) + 1 == tasks) done.set();
+    });
+  REQUIRE(happens(done, pool));
+  CHECK(threads.size() <= n);
+}
+
+TEST_CASE("a task that waits lends its place", "[concurrent]") {
+  thread_pool const pool{{.max_threads = 1}};
+  constexpr int depth = 20;
+  std::vector<one_shot_event> ended(depth + 1);
+  std::atomic<int> timed_out{0};
+  kcache::unique_function<void(int)> nest = [&](int level) {
+    if (level != depth) {
+      pool.post([&, level] { nest(level + 1); });
+      if (!pool.wait_until(ended[static_cast<std::size_t>(level) + 1], in_a_minute(pool)))
+        timed_out.fetch_add(1);
+    }
+    ended[static_cast<std::size_t>(level)].set();
+  };
+  pool.post([&] { nest(0); });
+  CHECK(happens(ended[0], pool));
+  CHECK(timed_out == 0);
+}
+
+TEST_CASE("a task that waits through another pool lends its place too", "[concurrent]") {
+  thread_pool const outer{{.max_threads = 1}};
+  thread_pool const inner{{.max_threads = 1}};
+  one_shot_event second, first;
+  bool met = false;
+  outer.post([&] {
+    outer.post([&] { second.set(); });
+    met = inner.wait_until(second, after(inner.now(), 5s));
+    first.set();
+  });
+  REQUIRE(happens(first, outer));
+  CHECK(met);
+}
+
+TEST_CASE("the threads lent for a while do not raise the limit for good", "[concurrent]") {
+  thread_pool const pool{{.max_threads = 1}};
+  one_shot_event inner, outer;
+  pool.post([&] {
+    pool.post([&] { inner.set(); });
+    (void)pool.wait_until(inner, in_a_minute(pool));
+    outer.set();
+  });
+  REQUIRE(happens(outer, pool));
+  constexpr int tasks = 2'000;
+  std::atomic<int> running{0}, most{0}, ran{0};
+  one_shot_event done;
+  for (int i = 0; i != tasks; ++i)
+    pool.post([&] {
+      int const now = running.fetch_add(1) + 1;
+      if (int m = most.load(); now > m) most.store(now);
+      std::this_thread::yield();
+      running.fetch_sub(1);
+      if (ran.fetch_add(1) + 1 == tasks) done.set();
+    });
+  REQUIRE(happens(done, pool));
+  CHECK(most == 1);
+}
+
+TEST_CASE("a wait on a thread that is not the pool's just blocks", "[concurrent]") {
+  thread_pool const pool;
+  one_shot_event e;
+  CHECK_FALSE(pool.wait_until(e, pool.now()));
+  pool.post([&] { e.set(); });
+  CHECK(pool.wait_until(e, never));
+  CHECK(pool.wait_until(e, time_point::min()));
+}
+
+TEST_CASE("timers run in the order of their times, not before them", "[concurrent]") {
+  thread_pool const pool{{.max_threads = 1}};
+  std::vector<int> order;
+  std::vector<bool> early;
+  one_shot_event last;
+  time_point const start = pool.now();
+  for (int i : {3, 1, 2, 0}) {
+    time_point const due = start + i * 2ms;
+    pool.schedule_at(due, [&, i, due] {
+      order.push_back(i);
+      early.push_back(pool.now() < due);
+      if (i == 3) last.set();
+    });
+  }
+  pool.schedule_at(time_point::min(), [] {});
+  REQUIRE(happens(last, pool));
+  CHECK(order.back() == 3);
+  CHECK(order.size() == 4);
+  CHECK(std::count(early.begin(), early.end(), true) == 0);
+}
+
+TEST_CASE("a cancelled timer does not run, and lets go of what it holds", "[concurrent]") {
+  thread_pool const pool;
+  auto const held = std::make_shared<int>(1);
+  std::atomic<bool> ran{false};
+  timer_id const id = pool.schedule_at(after(pool.now(), 1h), [held, &ran] { ran = true; });
+  timer_id const forever = pool.schedule_at(never, [held] {});
+  CHECK(id != 0);
+  CHECK(id != forever);
+  CHECK(pool.cancel(id));
+  CHECK(held.use_count() == 2);
+  CHECK_FALSE(pool.cancel(id));
+  CHECK(pool.cancel(forever));
+  CHECK_FALSE(pool.cancel(0));
+  one_shot_event e;
+  timer_id const fired = pool.schedule_at(pool.now(), [&] { e.set(); });
+  REQUIRE(happens(e, pool));
+  CHECK_FALSE(pool.cancel(fired));
+  CHECK_FALSE(ran);
+}
+
+TEST_CASE("a task may call its pool when it is destroyed", "[concurrent]") {
+  struct caller {
+    explicit caller(thread_pool const* p) : pool{p} {}
+    caller(caller&& other) noexcept : pool{std::exchange(other.pool, nullptr)} {}
+    ~caller() {
+      if (pool) pool->cancel(pool->schedule_at(never, [] {}));
+    }
+    thread_pool const* pool;
+  };
+  thread_pool const pool;
+  pool.cancel(pool.schedule_at(never, [c = caller{&pool}] {}));
+  one_shot_event e;
+  pool.post([&e, c = caller{&pool}] { e.set(); });
+  CHECK(happens(e, pool));
+}
+
+TEST_CASE("when the last handle goes, what has not begun is destroyed", "[concurrent]") {
+  struct shared {
+    one_shot_event begun, release, ended;
+    std::atomic<bool> late{false};
+  };
+  auto const s = std::make_shared<shared>();
+  auto const held = std::make_shared<int>(1);
+  std::optional<thread_pool> pool{thread_pool::options{.max_threads = 1, .stop_within = 1ms}};
+  std::optional<thread_pool> copy{*pool};
+  pool->post([s] {
+    s->begun.set();
+    s->release.block_until(never);
+    s->ended.set();
+  });
+  REQUIRE(happens(s->begun, *pool));
+  pool->post([held, s] { s->late = true; });
+  pool->schedule_at(never, [held] {});
+  pool->schedule_at(kcache::after(pool->now(), 1h), [held] {});
+  pool.reset();
+  CHECK(held.use_count() == 4);
+  copy.reset();
+  CHECK(held.use_count() == 1);
+  s->release.set();
+  CHECK(s->ended.block_until(never));
+  CHECK_FALSE(s->late);
+}
+
+TEST_CASE("the last handle may go inside a task", "[concurrent]") {
+  one_shot_event handed_over, ended;
+  {
+    thread_pool pool{{.max_threads = 2}};
+    pool.post([&ended] { (void)ended; });
+    pool.post([&ended, &handed_over, own = pool]() mutable {
+      handed_over.block_until(never);
+      thread_pool const last = std::move(own);
+      last.post([] {});
+      last.schedule_at(never, [] {});
+      ended.set();
+    });
+  }
+  handed_over.set();
+  CHECK(ended.block_until(never));
+}
+
+TEST_CASE("a task that hangs delays the end by the bound only, and is left alone", "[concurrent]") {
+  struct shared {
+    one_shot_event begun, release, ended;
+  };
+  auto const s = std::make_shared<shared>();
+  {
+    thread_pool const pool{{.max_threads = 2, .stop_within = 1ms}};
+    pool.post([s] {
+      s->begun.set();
+      s->release.block_until(never);
+      s->ended.set();
+    });
+    REQUIRE(happens(s->begun, pool));
+  }
+  CHECK_FALSE(s->ended.is_set());  // the pool has gone, the task has not
+  s->release.set();
+  CHECK(s->ended.block_until(never));
+}
+
+TEST_CASE("a pool that nobody uses, and one of no threads", "[concurrent]") {
+  thread_pool const unused;
+  thread_pool const none{{.max_threads = 0}};  // counts as one
+  one_shot_event e;
+  none.post([&] { e.set(); });
+  CHECK(happens(e, none));
+}
+
+TEST_CASE("many threads post, schedule and cancel at once", "[concurrent]") {
+  thread_pool const pool{{.max_threads = 3}};
+  constexpr int each = 300;
+  std::atomic<int> left{3 * each};
+  one_shot_event done;
+  auto const tick = [&] {
+    if (left.fetch_sub(1) == 1) done.set();
+  };
+  std::vector<std::thread> threads;
+  for (int t = 0; t != 3; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i != each; ++i) {
+        if (i % 3 == 0) {
+          pool.post(tick);
+          continue;
+        }
+        timer_id const id = pool.schedule_at(after(pool.now(), i % 5 * 10us), tick);
+        if (i % 3 == 1 && pool.cancel(id)) tick();
+      }
+    });
+  for (auto& t : threads) t.join();
+  CHECK(happens(done, pool));
+  CHECK(left == 0);
+}
