@@ -49,6 +49,7 @@ namespace detail {
 /// What a load shares with its `load_context`s; the flight derives from it.
 struct load_state : load_node {
   std::atomic<bool> abandoned{false};
+  std::atomic<bool> revived{false};  ///< somebody joined it after it was abandoned
   virtual ~load_state() = default;
 };
 
@@ -60,7 +61,9 @@ class load_context {
   load_context() = default;
   explicit load_context(std::shared_ptr<detail::load_state> state) : state_{std::move(state)} {}
 
-  /// Nobody waits for the answer any more (it would still be cached), or the group is closing.
+  /// Nobody waits for the answer any more (it would still be cached), or the group is closing. A
+  /// loader may then give up with `errc::cancelled`; if somebody has joined meanwhile it is called
+  /// again.
   [[nodiscard]] bool cancelled() const noexcept {
     return state_ && state_->abandoned.load(std::memory_order_relaxed);
   }

@@ -162,6 +162,17 @@ class single_flight {
     }
   }
 
+  /// Ends a flight that nobody waits for, as `finish` does. False if somebody does: it goes on, and
+  /// the work has to be done again for them.
+  [[nodiscard]] bool finish_if_alone(flight_ptr const& f) noexcept {
+    stripe& s = stripe_of(f->hash_);
+    flight_ptr kept;
+    std::lock_guard lock{s.mutex};
+    if (f->waiters_ != 0) return false;
+    take_off(s, *f, kept);
+    return true;
+  }
+
   /// Takes the key's flight, if there is one, off the table: see the essay.
   void detach(Key const& key) noexcept {
     stripe& s = stripe_of(hash_(key));
@@ -242,7 +253,7 @@ class single_flight {
     if (f.first_) f.first_->previous_ = &w;
     f.first_ = &w;
     ++f.waiters_;
-    f.abandoned.store(false, std::memory_order_relaxed);
+    if (f.abandoned.exchange(false, std::memory_order_relaxed)) f.revived.store(true);
   }
 
   static void begin(stripe& s, flight& f) noexcept {
@@ -264,17 +275,21 @@ class single_flight {
     s.flights.erase(at);
   }
 
-  waiter* take(flight& f) noexcept {
-    stripe& s = stripe_of(f.hash_);
-    flight_ptr kept;  // the table's share goes after the lock
-    std::lock_guard lock{s.mutex};
-    if (f.on_table_) {
+  /// Under the lock; the table's share goes to `kept`, to be released after it.
+  static void take_off(stripe& s, flight& f, flight_ptr& kept) noexcept {
+    if (std::exchange(f.on_table_, false)) {
       auto const at = s.flights.find(f.key_);
       kept = std::move(at->second);
       s.flights.erase(at);
-      f.on_table_ = false;
     }
     end(s, f);
+  }
+
+  waiter* take(flight& f) noexcept {
+    stripe& s = stripe_of(f.hash_);
+    flight_ptr kept;
+    std::lock_guard lock{s.mutex};
+    take_off(s, f, kept);
     waiter* const first = std::exchange(f.first_, nullptr);
     f.waiters_ = 0;
     for (waiter* w = first; w; w = w->next_) {

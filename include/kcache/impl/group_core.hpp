@@ -187,6 +187,11 @@ void group_core<K, V, P>::end_load(flight_ptr const& f, load_kind kind,
     }
     return loads_.finish(f, *a);
   }
+  if (r.error() == errc::cancelled && !closed_.load() && loads_.finish_if_alone(f)) return;
+  if (r.error() == errc::cancelled && !closed_.load() && f->revived.exchange(false)) {
+    // It gave up when nobody waited; now somebody does again.
+    return lead_load(f, kind);
+  }
   if (r.error() == errc::not_found) {
     recorder.on_load();
     counts_.not_found.fetch_add(1, relaxed);
