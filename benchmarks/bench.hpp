@@ -3,7 +3,8 @@
 #define KCACHE_BENCHMARKS_BENCH_HPP
 /// \file
 /// A small runner. Everything that is to be compared is measured in turns: one sample of each, then
-/// the next of each, so that a slow moment of the machine falls on all alike.
+/// the next of each, so that a slow moment of the machine falls on all alike. Samples in which
+/// others used the processors are taken again, as long as the patience lasts.
 
 #include <algorithm>
 #include <atomic>
@@ -18,6 +19,9 @@
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include <time.h>
+#include <unistd.h>
 
 namespace bench {
 
@@ -42,16 +46,110 @@ inline void expect(bool holds, char const* what) {
   if (!holds) give_up(std::string{"unexpected: "} + what);
 }
 
-/// How long to measure; `--quick` only shows that everything runs.
+/// How long to measure. `--quick` only shows that everything runs; `--patience S` says how many
+/// seconds may go by in waiting for a quiet machine and in samples that were disturbed.
 struct plan {
   std::size_t repetitions = 7;
   double sample_ms = 60;
+  double patience_s = 20;
+
+  [[nodiscard]] bool quick() const { return repetitions == 1; }
 
   static plan of(int argc, char** argv) {
-    if (argc == 1) return {};
-    if (argc == 2 && std::string_view{argv[1]} == "--quick") return {1, 1};
-    give_up(std::string{"usage: "} + argv[0] + " [--quick]");
+    plan p;
+    if (argc == 1) return p;
+    std::string_view const what{argv[1]};
+    if (argc == 2 && what == "--quick") return {1, 1, 0};
+    if (argc == 3 && what == "--patience") {
+      char* end = nullptr;
+      p.patience_s = std::strtod(argv[2], &end);
+      if (end != argv[2] && *end == 0 && p.patience_s >= 0) return p;
+    }
+    give_up(std::string{"usage: "} + argv[0] + " [--quick | --patience SECONDS]");
   }
+};
+
+/// Processor time, in seconds, by that clock: of this process, or of another.
+[[nodiscard]] inline double cpu_seconds(clockid_t id) {
+  timespec t{};
+  expect(::clock_gettime(id, &t) == 0, "no clock of processor time");
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
+}
+
+/// Tells whether others use the processors (on Linux; elsewhere nobody ever does).
+class neighbours {
+ public:
+  /// `ours`: the clocks of the processes that are measured.
+  neighbours(plan const& p, std::vector<clockid_t> ours)
+      : patience_s_{p.patience_s}, ours_{std::move(ours)} {}
+
+  /// Waits for a quiet moment and does `round`; once more if it was disturbed and there is patience
+  /// left.
+  template <class Round>
+  void quietly(Round round) {
+    ++rounds_;
+    for (;;) {
+      auto const begun = clock::now();
+      await_quiet();
+      auto const before = now();
+      round();
+      if (!disturbed(before, now())) return;
+      patience_s_ -= seconds_since(begun);
+      if (patience_s_ > 0) continue;
+      ++disturbed_;
+      return;
+    }
+  }
+
+  /// A line on rounds that had to be taken as they were; nothing if there is nothing to say.
+  void report() const {
+    if (disturbed_ != 0)
+      std::printf("\n(Others disturbed %zu of %zu rounds of samples.)\n", disturbed_, rounds_);
+  }
+
+ private:
+  struct moment {
+    clock::time_point at;
+    double idle_s = 0;
+    double ours_s = 0;
+  };
+
+  static double seconds_since(clock::time_point t) { return nanoseconds(clock::now() - t) / 1e9; }
+
+  [[nodiscard]] moment now() const {
+    moment m{clock::now()};
+    if (std::FILE* const f = std::fopen("/proc/stat", "r")) {
+      unsigned long idle = 0;
+      unsigned long wait = 0;
+      if (std::fscanf(f, "cpu %*u %*u %*u %lu %lu", &idle, &wait) == 2)
+        m.idle_s = static_cast<double>(idle + wait) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+      std::fclose(f);
+    }
+    for (auto const id : ours_) m.ours_s += cpu_seconds(id);
+    return m;
+  }
+
+  /// By more than a twentieth of a processor, and by more than the kernel's figures are coarse.
+  [[nodiscard]] static bool disturbed(moment const& a, moment const& b) {
+    double const wall = nanoseconds(b.at - a.at) / 1e9;
+    double const all = wall * static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN));
+    double const others = all - (b.idle_s - a.idle_s) - (b.ours_s - a.ours_s);
+    return b.idle_s > 0 && others > 0.02 + 0.05 * wall;
+  }
+
+  void await_quiet() {
+    auto const begun = clock::now();
+    while (seconds_since(begun) < patience_s_) {
+      auto const before = now();
+      std::this_thread::sleep_for(std::chrono::milliseconds{150});
+      if (!disturbed(before, now())) return;
+    }
+  }
+
+  double patience_s_;
+  std::vector<clockid_t> ours_;
+  std::size_t rounds_ = 0;
+  std::size_t disturbed_ = 0;
 };
 
 /// What repeated samples amount to.
@@ -118,14 +216,20 @@ using operation = std::function<void(unsigned t, std::size_t n)>;
 }
 
 /// Measures all bodies in turns; one figure for each, in ns per operation.
-[[nodiscard]] inline std::vector<figure> compare(plan const& p, unsigned threads,
+[[nodiscard]] inline std::vector<figure> compare(plan const& p, neighbours& others,
+                                                 unsigned threads,
                                                  std::vector<operation> const& bodies) {
   std::vector<std::size_t> counts;
   for (auto const& body : bodies) counts.push_back(operations_for(body, threads, p.sample_ms));
   std::vector<std::vector<double>> samples(bodies.size());
-  for (std::size_t r = 0; r != p.repetitions; ++r)
-    for (std::size_t i = 0; i != bodies.size(); ++i)
-      samples[i].push_back(sample(bodies[i], threads, counts[i]));
+  std::vector<double> round(bodies.size());
+  for (std::size_t r = 0; r != p.repetitions; ++r) {
+    others.quietly([&] {
+      for (std::size_t i = 0; i != bodies.size(); ++i)
+        round[i] = sample(bodies[i], threads, counts[i]);
+    });
+    for (std::size_t i = 0; i != bodies.size(); ++i) samples[i].push_back(round[i]);
+  }
   std::vector<figure> figures;
   for (auto& s : samples) figures.push_back(figure::of(std::move(s)));
   return figures;

@@ -265,6 +265,7 @@ constexpr test all_tests[] = {
 };
 
 void measure(bench::plan const& p) {
+  bench::neighbours others{p, {CLOCK_PROCESS_CPUTIME_ID}};
   bench::header({"ns per call", "threads", "u64: kcache", "u64: list + map", "text: kcache",
                  "text: list + map"});
   for (auto const& t : all_tests)
@@ -272,11 +273,12 @@ void measure(bench::plan const& p) {
       std::vector<std::string> cells{t.name, std::to_string(threads)};
       for (auto const make : {t.of_numbers, t.of_texts}) {
         contenders const c = make();
-        for (auto const& f : bench::compare(p, threads, {c.kcache, c.plain}))
+        for (auto const& f : bench::compare(p, others, threads, {c.kcache, c.plain}))
           cells.push_back(bench::text(f));
       }
       bench::row(cells);
     }
+  others.report();
 }
 
 #ifdef BENCH_HAS_MALLINFO2
@@ -317,7 +319,7 @@ void measure_memory() {
 
 int main(int argc, char** argv) {
   auto const p = bench::plan::of(argc, argv);
-  if (p.repetitions == 1) many_keys = few_keys;
+  if (p.quick()) many_keys = few_keys;
   measure(p);
 #ifdef BENCH_HAS_MALLINFO2
   std::puts("");

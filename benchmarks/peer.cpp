@@ -73,12 +73,6 @@ struct node {
   std::_Exit(0);
 }
 
-[[nodiscard]] double cpu_seconds(clockid_t id) {
-  timespec t{};
-  bench::expect(::clock_gettime(id, &t) == 0, "no clock of processor time");
-  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
-}
-
 /// The figures of one sample, for each get.
 struct cost {
   double wall_us;
@@ -114,13 +108,14 @@ class asker {
   [[nodiscard]] cost measure(setting const& s, std::size_t gets) {
     auto const before = node_.values.stats();
     latencies_.clear();
-    double const owner = cpu_seconds(owner_clock_);
-    double const own = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID);
+    double const owner = bench::cpu_seconds(owner_clock_);
+    double const own = bench::cpu_seconds(CLOCK_PROCESS_CPUTIME_ID);
     auto const begun = bench::clock::now();
     if (s.threads != 0) block(s.threads, gets);
     else pipeline(s.window, gets);
     double const wall = bench::nanoseconds(bench::clock::now() - begun) / 1e9;
-    cost c{wall, cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - own, cpu_seconds(owner_clock_) - owner};
+    cost c{wall, bench::cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - own,
+           bench::cpu_seconds(owner_clock_) - owner};
     auto const now = node_.values.stats();
     // Each get is a question, but where two that want one key meet, and share it.
     bool const out_of_reach = now.fallback_loads != before.fallback_loads;
@@ -207,7 +202,7 @@ std::string text(std::vector<cost> const& samples, double (*part)(cost const&)) 
 
 int main(int argc, char** argv) {
   auto p = bench::plan::of(argc, argv);
-  p.sample_ms *= 10;  // sockets and schedulers vary more than memory does
+  p.sample_ms *= 5;  // sockets and schedulers vary more than memory does
   line_pipe to_owner, from_owner;
   pid_t const child = ::fork();  // before there are threads
   bench::expect(child >= 0, "no second process");
@@ -224,14 +219,18 @@ int main(int argc, char** argv) {
 
     std::vector<std::size_t> gets;
     for (auto const& s : settings) {
-      double const each = ask.measure(s, p.repetitions == 1 ? 200 : 2'000).wall_us;
+      double const each = ask.measure(s, p.quick() ? 200 : 2'000).wall_us;
       auto const fit = static_cast<std::size_t>(p.sample_ms * 1e3 / each);
       gets.push_back(std::max<std::size_t>(200, fit));
     }
     std::vector<std::vector<cost>> samples(std::size(settings));
+    bench::neighbours others{p, {CLOCK_PROCESS_CPUTIME_ID, owner_clock}};
     for (std::size_t r = 0; r != p.repetitions; ++r)
-      for (std::size_t i = 0; i != std::size(settings); ++i)
-        samples[i].push_back(ask.measure(settings[i], gets[i]));
+      for (std::size_t i = 0; i != std::size(settings); ++i) {
+        cost c{};
+        others.quietly([&] { c = ask.measure(settings[i], gets[i]); });
+        samples[i].push_back(c);
+      }
 
     bench::header({"100 B over loopback", "gets/s", "us per get", "p50 us", "p99 us",
                    "CPU us per get: asker", "owner", "both"});
@@ -246,6 +245,7 @@ int main(int argc, char** argv) {
                   text(s, [](cost const& c) { return c.owner_us; }),
                   text(s, [](cost const& c) { return c.asker_us + c.owner_us; })});
     }
+    others.report();
     here.cluster.stop();
   }
   ::close(to_owner.fd[1]);

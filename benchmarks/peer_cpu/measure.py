@@ -93,7 +93,8 @@ def main():
                     figures[what].append(measure(pid, url, seconds, lua))
             cost = {what: statistics.median(f[0] for f in figures[what]) for what in figures}
             base = cost[asked[0][0]]
-            print("| node | CPU per request, us: each run | median | requests/s | of groupcache's |")
+            print("| node | CPU per request, us: each run | median | requests/s "
+                  "| of groupcache's |")
             print("|---|---|---|---|---|")
             for what, runs in figures.items():
                 print(f"| {what} | {', '.join(f'{f[0]:.2f}' for f in runs)} | {cost[what]:.2f} | "

@@ -2,8 +2,8 @@
 #ifndef KCACHE_GROUP_HPP
 #define KCACHE_GROUP_HPP
 /// \file
-/// Floor 3. `group`: a named read-through cache over a loader, with single-flight loading; alone, or
-/// as part of a cluster.
+/// Floor 3. `group`: a named read-through cache over a loader, with single-flight loading; alone,
+/// or as part of a cluster.
 
 #include <kcache/detail/group_core.hpp>
 #include <kcache/fwd.hpp>
@@ -32,9 +32,10 @@ namespace kcache {
 /// that is destroyed, every caller gets an answer or its own deadline.
 ///
 /// Errors of `get`: `not_found`, `loader_failed` (with the loader's words), `deadline`,
-/// `recursive_load`, `overloaded`, `cancelled` (the group is going), `would_block`; in a cluster also
-/// what the owner answers. Thread safe; handlers run on whatever thread ends the work, under no lock.
-/// A hit costs what a hit in the cache costs. May throw `bad_alloc`, and what copying a key throws.
+/// `recursive_load`, `overloaded`, `cancelled` (the group is going), `would_block`; in a cluster
+/// also what the owner answers. Thread safe; handlers run on whatever thread ends the work, under
+/// no lock. A hit costs what a hit in the cache costs. May throw `bad_alloc`, and what copying a
+/// key throws.
 ///
 /// Destruction answers every waiter with `cancelled`, waits up to `options.drain` for running loads
 /// (what a hung one touches of the group's stays alive), and leaves the cluster. Group, cluster and
@@ -54,8 +55,9 @@ class group {
   using cache_type = typename core_type::cache_type;
   using answer = result<handle_type>;
 
-  static_assert(executor<executor_type>,
-                "kcache: Policies::executor is not an executor; see <kcache/policies/executor.hpp>");
+  static_assert(
+      executor<executor_type>,
+      "kcache: Policies::executor is not an executor; see <kcache/policies/executor.hpp>");
 
   /// \throws failure(invalid_options) with a message, as the cache does.
   group(options_type options, loader<Key, Value> load)
@@ -69,9 +71,9 @@ class group {
   group& operator=(group const&) = delete;
   ~group() { core_->close(); }
 
-  /// The value, from the cache or loaded. Blocks until `options.deadline` from now, or `timeout`, or
-  /// `deadline` (of `now()`'s timeline) at most. On an I/O thread a hit is answered and a miss is
-  /// refused with `would_block`. In a loader it is a nested load.
+  /// The value, from the cache or loaded. Blocks until `options.deadline` from now, or `timeout`,
+  /// or `deadline` (of `now()`'s timeline) at most. On an I/O thread a hit is answered and a miss
+  /// is refused with `would_block`. In a loader it is a nested load.
   [[nodiscard]] answer get(key_view key) {
     // the deadline is worked out only for a miss: a hit reads no clock but the cache's
     if (auto h = core_->cache().get(key)) return h;
@@ -86,9 +88,9 @@ class group {
     return core_->wait_get(key, deadline);
   }
 
-  /// Calls `h(answer)` exactly once: before `async_get` returns on a hit, else later, on a thread of
-  /// the executor or the transport; `h` must not throw. In an asynchronous loader pass its context on,
-  /// so that a circle of loads is found.
+  /// Calls `h(answer)` exactly once: before `async_get` returns on a hit, else later, on a thread
+  /// of the executor or the transport; `h` must not throw. In an asynchronous loader pass its
+  /// context on, so that a circle of loads is found.
   template <class Handler>
   void async_get(key_view key, Handler&& h) {
     async_get(key, core_->default_deadline(), std::forward<Handler>(h));
@@ -106,12 +108,13 @@ class group {
   [[nodiscard]] handle_type peek(key_view key) const { return core_->cache().peek(key); }
   [[nodiscard]] bool contains(key_view key) const { return core_->cache().contains(key); }
 
-  /// Drops a key: once this returns, no get returns a value whose load began before. Only for a group
-  /// that is not in a cluster; in one it does nothing and answers `unsupported` (the other nodes are
-  /// not told yet).
+  /// Drops a key: once this returns, no get returns a value whose load began before. Only for a
+  /// group that is not in a cluster; in one it does nothing and answers `unsupported` (the other
+  /// nodes are not told yet).
   result<void> invalidate(Key const& key) {
     if (core_->attached())
-      return error{errc::unsupported, "invalidate reaches one node only; this group is in a cluster"};
+      return error{errc::unsupported,
+                   "invalidate reaches one node only; this group is in a cluster"};
     core_->invalidate(key);
     return {};
   }

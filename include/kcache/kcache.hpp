@@ -2,8 +2,8 @@
 #ifndef KCACHE_KCACHE_HPP
 #define KCACHE_KCACHE_HPP
 /// \file
-/// Floor 7. The umbrella: every public header, with Boost and nanopb. Programs that need less include
-/// less: README.md says which header gives what. The test kit, testing/, is not part of it.
+/// Floor 7. The umbrella: every public header, with Boost and nanopb. Programs that need less
+/// include less: README.md says which header gives what. The test kit, testing/, is not part of it.
 
 #include <kcache/beast/acceptor.hpp>
 #include <kcache/beast/async_get.hpp>

@@ -17,8 +17,8 @@
 ///
 /// A loader may throw: the callers get `loader_failed` with `what()`. It may ask its own group, or
 /// others, for other keys. It runs on the group's executor; the asynchronous form is started there,
-/// may call `done` later, from any thread, and tells its failures through it: if it throws, or drops
-/// `done`, the callers get `loader_failed` without its words.
+/// may call `done` later, from any thread, and tells its failures through it: if it throws, or
+/// drops `done`, the callers get `loader_failed` without its words.
 
 #include <kcache/detail/current_load.hpp>
 #include <kcache/detail/unique_function.hpp>
@@ -173,10 +173,11 @@ class loader {
     requires(!std::same_as<std::remove_cvref_t<F>, loader>)
   loader(F&& f) {
     using function = std::decay_t<F>;
-    static_assert(loader_for<function, K, V>,
-                  "kcache: a loader takes (K const&), (K const&, load_context const&) or (K const&, "
-                  "load_context, load_completion<V>) and yields V, optional<V>, loaded<V>, "
-                  "result<V> or result<loaded<V>>; see <kcache/loader.hpp>");
+    static_assert(
+        loader_for<function, K, V>,
+        "kcache: a loader takes (K const&), (K const&, load_context const&) or (K const&, "
+        "load_context, load_completion<V>) and yields V, optional<V>, loaded<V>, "
+        "result<V> or result<loaded<V>>; see <kcache/loader.hpp>");
     if constexpr (loader_for<function, K, V>) start_ = wrap<function>(std::forward<F>(f));
   }
 

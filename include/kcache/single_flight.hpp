@@ -2,7 +2,8 @@
 #ifndef KCACHE_SINGLE_FLIGHT_HPP
 #define KCACHE_SINGLE_FLIGHT_HPP
 /// \file
-/// Floor 3. `single_flight`: callers that want the same key at the same time share one piece of work.
+/// Floor 3. `single_flight`: callers that want the same key at the same time share one piece of
+/// work.
 ///
 /// ## What it is
 /// The first caller that joins a key opens a flight and leads it: it must see to the work and call
@@ -17,13 +18,13 @@
 ///
 /// ## An answer always comes
 /// `finish` takes the flight off the table and answers every waiter exactly once, outside the lock:
-/// a waiter may join again, or destroy itself, inside `complete`. A wait that would close a cycle of
-/// loads is refused when it begins (wait_graph.hpp).
+/// a waiter may join again, or destroy itself, inside `complete`. A wait that would close a cycle
+/// of loads is refused when it begins (wait_graph.hpp).
 ///
 /// ## A detached flight stores nothing
-/// `detach` takes a flight off the table while it runs: its waiters still get its answer, but it may
-/// not be stored (`may_store` is false from then on), and a later caller opens a new flight. That is
-/// how an invalidation wins over a load that began before it.
+/// `detach` takes a flight off the table while it runs: its waiters still get its answer, but it
+/// may not be stored (`may_store` is false from then on), and a later caller opens a new flight.
+/// That is how an invalidation wins over a load that began before it.
 ///
 /// Locks: 16 stripes by hash. Nothing of the user's runs under a stripe but the copy of a key and
 /// its comparison. Thread safe.

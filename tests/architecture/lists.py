@@ -130,6 +130,18 @@ def check_tests(report):
                                             f"Beast, at most {BEAST_UNITS} may: {beast}")
 
 
+def check_names(report):
+    """Catch2 refuses a program in which two tests have one name."""
+    seen = {}
+    name = re.compile(r'^\s*(?:TEMPLATE_\w*|TEST_CASE)\(\s*'
+                      r'("(?:[^"\\]|\\.)*"(?:\s*"(?:[^"\\]|\\.)*")*)', re.M)
+    for source in unit_sources():
+        for said in name.findall(tree.text(f"tests/unit/{source}")):
+            said = re.sub(r'"\s*"', "", said)
+            first = seen.setdefault((suite_of(source), said), source)
+            report.check(first == source, f"tests/unit/{source}: {first} has a test {said} too")
+
+
 def check_folders(report):
     """Every folder with a meson.build is named by the one above it."""
     for path in tree.files():
@@ -148,6 +160,7 @@ def main():
     check_list(report, "tests/unit/meson.build", unit_list(), fix)
     if not fix:
         check_tests(report)
+        check_names(report)
         check_folders(report)
         report.close()
 

@@ -34,7 +34,8 @@ class frugal_executor {
   }
   bool cancel(kcache::timer_id id) const noexcept {
     auto& timers = state_->timers;
-    auto const at = std::find_if(timers.begin(), timers.end(), [id](auto& t) { return t.id == id; });
+    auto const at =
+        std::find_if(timers.begin(), timers.end(), [id](auto& t) { return t.id == id; });
     if (at == timers.end()) return false;
     timer const doomed = std::move(*at);
     timers.erase(at);

@@ -50,6 +50,7 @@ class simulated_cluster {
     kcache::ttl ttl = kcache::ttl::never();
     unsigned max_fallback_loads = 64;
     kcache::dialect dialect = kcache::dialect::native;
+    bool rings_differ = false;  ///< each node has a ring seed of its own
   };
 
   simulated_cluster() : simulated_cluster{settings{}} {}
@@ -74,6 +75,8 @@ class simulated_cluster {
         address(i),
         simulated_node{{.self = address(i),
                         .dialect = settings_.dialect,
+                        .ring_seed = settings_.rings_differ ? i + 1 : 0,
+                        .ring_points = 64,  // rings are made by the thousand
                         .transport = {net},
                         .executor = work,
                         .random = kcache::seeded_random{settings_.seed * 100 + i}}},
@@ -109,8 +112,8 @@ class simulated_cluster {
   kcache::duration load_time{};
   std::function<kcache::result<std::string>(std::string const& key)> source =
       [](std::string const& key) { return "v:" + key; };
-  /// Told of each load.
-  std::function<void(std::size_t node, std::string const& key)> on_load;
+  /// Told of each load that begins, and that is about to end.
+  std::function<void(std::size_t node, std::string const& key)> on_load, on_load_end;
   std::vector<std::unique_ptr<node>> nodes;
 
  private:
@@ -119,10 +122,12 @@ class simulated_cluster {
                      kcache::load_completion<std::string> done) {
       ++nodes[i]->loads;
       if (on_load) on_load(i, key);
-      if (load_time == kcache::duration::zero()) return done(source(key));
-      work.schedule_at(work.now() + load_time, [this, key, d = std::move(done)]() mutable {
+      auto end = [this, i, key, d = std::move(done)]() mutable {
+        if (on_load_end) on_load_end(i, key);
         d(source(key));
-      });
+      };
+      if (load_time == kcache::duration::zero()) end();
+      else work.schedule_at(work.now() + load_time, std::move(end));
     };
   }
 

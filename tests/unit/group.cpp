@@ -114,7 +114,8 @@ TEST_CASE("not found and failures reach the caller, and are not kept") {
   manual_strings g{w.options(), [&](std::string const& key) -> result<std::string> {
                      ++w.loads;
                      if (key == "nobody") return errc::not_found;
-                     if (key == "broken") return kcache::error{errc::loader_failed, "no such table"};
+                     if (key == "broken")
+                       return kcache::error{errc::loader_failed, "no such table"};
                      if (key == "busy") return errc::overloaded;
                      throw std::runtime_error{"connection refused"};
                    }};
@@ -170,8 +171,8 @@ TEST_CASE("they share a failure, too") {
 }
 
 TEST_CASE("whoever leads looks at the cache once more") {
-  // The hash is asked for once by the cache, that misses, then by the flights: a load that runs from
-  // its beginning to its end in between has stored by the time of the join.
+  // The hash is asked for once by the cache, that misses, then by the flights: a load that runs
+  // from its beginning to its end in between has stored by the time of the join.
   struct hooked_hash {
     using is_avalanching = void;
     std::function<void()>* hook = nullptr;

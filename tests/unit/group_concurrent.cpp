@@ -185,7 +185,8 @@ TEST_CASE("a load that hangs delays neither its callers nor its group", "[concur
   s->ended.block_until(never);
 }
 
-TEST_CASE("every caller is answered once while deadlines, failures and drops race", "[concurrent]") {
+TEST_CASE("every caller is answered once while deadlines, failures and drops race",
+          "[concurrent]") {
   constexpr int threads = 4, rounds = 300;
   std::atomic<int> wrong{0}, answered{0}, loads{0};
   {

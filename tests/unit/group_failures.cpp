@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Whichever allocation fails, a group loses no caller, keeps no key locked, and serves the next get.
+// Whichever allocation fails, a group loses no caller, keeps no key locked, and serves the next
+// get.
 #include <kcache/group.hpp>
 
 #include "support/allocations.hpp"
@@ -84,8 +85,8 @@ struct counter {
   }
 };
 
-/// Runs `scenario(world, counter)` with the n-th allocation failing, for n = 1, 2, … until none does.
-/// The same get must then work. Returns how many failed.
+/// Runs `scenario(world, counter)` with the n-th allocation failing, for n = 1, 2, … until none
+/// does. The same get must then work. Returns how many failed.
 template <class Scenario>
 std::size_t sweep(std::string const& key, bool answers_with_value, Scenario scenario) {
   bool const blocking = GENERATE(true, false);
@@ -124,7 +125,8 @@ std::size_t sweep(std::string const& key, bool answers_with_value, Scenario scen
 }  // namespace
 
 TEST_CASE("blocking gets survive every failing allocation") {
-  std::string const kind = GENERATE(as<std::string>{}, "plain", "nested", "broken", "throws", "remote");
+  std::string const kind =
+      GENERATE(as<std::string>{}, "plain", "nested", "broken", "throws", "remote");
   std::string const key = kind + tail;
   bool const value = kind != "broken" && kind != "throws";
   auto const failures = sweep(key, value, [&](world& w, counter& c) { c.hear(w.g.get(key)); });
@@ -132,7 +134,8 @@ TEST_CASE("blocking gets survive every failing allocation") {
 }
 
 TEST_CASE("asynchronous gets survive every failing allocation") {
-  std::string const kind = GENERATE(as<std::string>{}, "plain", "nested", "broken", "throws", "remote");
+  std::string const kind =
+      GENERATE(as<std::string>{}, "plain", "nested", "broken", "throws", "remote");
   std::string const key = kind + tail;
   bool const value = kind != "broken" && kind != "throws";
   auto const failures = sweep(key, value, [&](world& w, counter& c) {

@@ -53,7 +53,8 @@ struct joined_group : world {
 
 }  // namespace
 
-TEST_CASE_METHOD(joined_group, "own keys are loaded, others fetched from their owner and not kept") {
+TEST_CASE_METHOD(joined_group,
+                 "own keys are loaded, others fetched from their owner and not kept") {
   CHECK(told(g.get("mine")) == "value here:mine");
   CHECK(origin->fetches == 0);
   origin->at_once = [] { return value{"there", 10s}; };
@@ -90,7 +91,8 @@ TEST_CASE_METHOD(joined_group, "the owner's errors are the caller's, and nobody 
   CHECK(g.flights() == 0);
 }
 
-TEST_CASE_METHOD(joined_group, "where the owner is out of reach the value is loaded, kept briefly") {
+TEST_CASE_METHOD(joined_group,
+                 "where the owner is out of reach the value is loaded, kept briefly") {
   origin->at_once = [] { return load_here{}; };
   listener l;
   for (int i = 0; i != 100; ++i) g.async_get("remote", l.handler());
@@ -203,7 +205,8 @@ TEST_CASE_METHOD(joined_group, "the owner is given the longest deadline among th
   work.run_ready();
 }
 
-TEST_CASE_METHOD(joined_group, "a caller leaves a question at its deadline, and others get its answer") {
+TEST_CASE_METHOD(joined_group,
+                 "a caller leaves a question at its deadline, and others get its answer") {
   listener l;
   g.async_get("remote", g.now() + 100ms, l.handler());
   work.run_for(200ms);
@@ -216,7 +219,8 @@ TEST_CASE_METHOD(joined_group, "a caller leaves a question at its deadline, and 
   CHECK(late.only() == "value there");
 }
 
-TEST_CASE_METHOD(joined_group, "a peer's question joins loads only, never this node's own question") {
+TEST_CASE_METHOD(joined_group,
+                 "a peer's question joins loads only, never this node's own question") {
   // Two nodes, each of which believes the other to own the key, would wait for each other for ever.
   listener mine, peers;
   g.async_get("remote", kcache::never, mine.handler());

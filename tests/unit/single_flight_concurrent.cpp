@@ -29,7 +29,8 @@ struct counts {
 };
 
 struct waiter final : table::waiter {
-  waiter(int k, counts& c, kcache::detail::load_node* parent) : table::waiter{parent}, key{k}, all{c} {}
+  waiter(int k, counts& c, kcache::detail::load_node* parent)
+      : table::waiter{parent}, key{k}, all{c} {}
   ~waiter() override = default;
   void complete(answer const& a) noexcept override {
     all.told.fetch_add(1);

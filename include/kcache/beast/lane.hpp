@@ -14,6 +14,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <mutex>
@@ -62,7 +63,9 @@ class timed {
 class lane : public std::enable_shared_from_this<lane> {
  public:
   lane(boost::asio::any_io_executor executor, std::chrono::milliseconds tick)
-      : executor_{executor}, tick_{tick}, timer_{std::in_place, std::move(executor)} {}
+      : executor_{executor},
+        tick_{std::max(tick, std::chrono::milliseconds{1})},
+        timer_{std::in_place, std::move(executor)} {}
   lane(lane const&) = delete;
   lane& operator=(lane const&) = delete;
   ~lane() { KCACHE_ASSERT(!first_); }

@@ -58,7 +58,8 @@ struct options {
   std::chrono::milliseconds peer_idle_timeout{50'000};///< shorter than the server's
   std::chrono::milliseconds resolve_ttl{30'000};      ///< how long a name's addresses are kept
 
-  /// Both: how long sent data may stay unacknowledged (TCP_USER_TIMEOUT, Linux); 0: the system's.
+  /// Both: how long sent data may stay unacknowledged, or the other side's full buffer full, until
+  /// the system breaks the connection (TCP_USER_TIMEOUT, on Linux); 0: the system's default.
   std::chrono::milliseconds user_timeout{2'000};
 };
 

@@ -11,6 +11,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
+#include <boost/version.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -216,6 +217,9 @@ class request_parser {
     void on_chunk_header_impl(std::uint64_t, text, error_code&) override {}
     std::size_t on_chunk_body_impl(std::uint64_t, text, error_code&) override { return 0; }
     void on_finish_impl(error_code&) override {}
+#if BOOST_VERSION >= 109000
+    void on_trailer_field_impl(boost::beast::http::field, text, text, error_code&) override {}
+#endif
 
     options const& limits;
     char const* base = nullptr;  // of the bytes being parsed

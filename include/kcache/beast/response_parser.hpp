@@ -11,6 +11,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
+#include <boost/version.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -70,8 +71,8 @@ class response_parser {
       message& m = *message_;
       if (rest.empty()) return {progress::more, done};
       bool const had_head = m.is_header_done();
-      // Beast 1.81 asserts that five bytes are there when it looks at the last chunk once more, and
-      // no chunked body ends in fewer: without this a peer could abort us (found by fuzzing).
+      // Before Boost 1.86 (boostorg/beast#2861) Beast asserts that five bytes are there when it
+      // looks at the last chunk once more: a peer could abort us. No chunked body ends in fewer.
       if (had_head && rest.size() < 5) return {progress::more, done};
       std::size_t const had_body = m.chunks.size();
       boost::beast::error_code ec;
@@ -84,7 +85,8 @@ class response_parser {
         return {rest.size() >= limits_->max_head ? progress::bad : progress::more, done};
       }
       done += n;
-      if (ec || (n > limits_->max_head && m.chunks.size() == had_body)) return {progress::bad, done};
+      bool const was_line = m.chunks.size() == had_body;
+      if (ec || (was_line && n > limits_->max_head)) return {progress::bad, done};
       if (!had_head && m.is_header_done()) {
         if (m.code / 100 == 1) {  // an interim reply; the real one follows
           if (m.code == 101 || ++interim_ > 8) return {progress::bad, done};
@@ -169,6 +171,9 @@ class response_parser {
     std::size_t on_body_impl(text, error_code&) override { return 0; }
     void on_chunk_header_impl(std::uint64_t, text, error_code&) override {}
     void on_finish_impl(error_code&) override {}
+#if BOOST_VERSION >= 109000
+    void on_trailer_field_impl(boost::beast::http::field, text, text, error_code&) override {}
+#endif
 
     char const* end = nullptr;  // of the bytes being parsed
     std::string chunks;

@@ -31,10 +31,11 @@ class basic_cluster {
   using core_type = detail::cluster_core<Policies>;
 
  public:
-  static_assert(cluster_policies<Policies>,
-                "kcache: a bundle for basic_cluster derives from core_cluster_policies (or "
-                "default_cluster_policies) and names a transport, a codec, an executor and a random "
-                "source; see <kcache/cluster/cluster_options.hpp>");
+  static_assert(
+      cluster_policies<Policies>,
+      "kcache: a bundle for basic_cluster derives from core_cluster_policies (or "
+      "default_cluster_policies) and names a transport, a codec, an executor and a random "
+      "source; see <kcache/cluster/cluster_options.hpp>");
 
   using policies_type = Policies;
   using options_type = cluster_options<Policies>;

@@ -5,11 +5,12 @@
 /// Floor 4. `peer_health`: tells a frozen peer from a slow one. A state machine without I/O.
 ///
 /// ## Frozen is not slow
-/// A call that takes long says nothing about its peer: the loader behind it may be slow, and loading
-/// the same key here as well would hurt the source just when it suffers. So a peer is never given up
-/// because of a slow call; the call only raises the question. It is put to the peer as a probe, which
-/// any node answers at once from its I/O thread. No answer within the time-out: the peer is
-/// unreachable, its pending calls end, and it is not called again until a later probe is answered.
+/// A call that takes long says nothing about its peer: the loader behind it may be slow, and
+/// loading the same key here as well would hurt the source just when it suffers. So a peer is never
+/// given up because of a slow call; the call only raises the question. It is put to the peer as a
+/// probe, which any node answers at once from its I/O thread. No answer within the time-out: the
+/// peer is unreachable, its pending calls end, and it is not called again until a later probe is
+/// answered.
 ///
 /// ## One timer per peer
 /// Calls cost no timer each. While calls are pending one timer per peer is armed; when it fires it

@@ -10,10 +10,10 @@
 /// | `wire_traits<T>::encode(v)` | `std::string` | the bytes; not needed where `view` exists |
 /// | `wire_traits<T>::decode(bytes)` | `result<T>` | the value, or `bad_message`; never throws but `bad_alloc` |
 ///
-/// `v` is what a read of `T` yields: `T const&`, or `std::string_view` for strings. Equal values must
-/// have equal bytes (a key's bytes decide its owner). Given for strings, for integers (decimal text,
-/// as the Go programs write them, so that `/_kcache/g/42` reads key 42), and by opt-in for trivially
-/// copyable types without padding, which travel in the byte order of the machine:
+/// `v` is what a read of `T` yields: `T const&`, or `std::string_view` for strings. Equal values
+/// must have equal bytes (a key's bytes decide its owner). Given for strings, for integers (decimal
+/// text, as the Go programs write them, so that `/_kcache/g/42` reads key 42), and by opt-in for
+/// trivially copyable types without padding, which travel in the byte order of the machine:
 ///
 ///     template <> struct kcache::wire_traits<point> : kcache::trivially_copied<point> {};
 ///

@@ -48,8 +48,8 @@ class cluster_core final : public cluster_side,
   result<void> add(std::shared_ptr<served_group> group);
   [[nodiscard]] std::shared_ptr<served_group> find(byte_view name) const;
 
-  /// Serves one request; `respond` may be called before it returns. Does not throw: where there is no
-  /// memory for an answer, `respond` is dropped.
+  /// Serves one request; `respond` may be called before it returns. Does not throw: where there is
+  /// no memory for an answer, `respond` is dropped.
   void handle(wire_request_view r, wire_responder respond) noexcept;
 
   [[nodiscard]] bool owns(byte_view key) override {

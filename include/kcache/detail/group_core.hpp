@@ -5,17 +5,18 @@
 /// Floor 3. What a group is made of: its cache, its flights, its loader, its way to the owners.
 ///
 /// ## The life of one get
-/// A hit is answered from the cache. A miss asks who owns the key. Where that is this node, or there
-/// is no cluster, the caller joins the key's *load flight*, whose leader looks at the cache once more
-/// and has the executor run the loader. Otherwise it joins the key's *fetch flight*, whose leader
-/// asks the owner. The two kinds of flight never mix: a peer's question joins load flights only, so
-/// that two nodes with different rings cannot wait for each other in a circle. A fetch that finds
-/// its owner out of reach goes over to the load flight, which then keeps the value only briefly.
+/// A hit is answered from the cache. A miss asks who owns the key. Where that is this node, or
+/// there is no cluster, the caller joins the key's *load flight*, whose leader looks at the cache
+/// once more and has the executor run the loader. Otherwise it joins the key's *fetch flight*,
+/// whose leader asks the owner. The two kinds of flight never mix: a peer's question joins load
+/// flights only, so that two nodes with different rings cannot wait for each other in a circle. A
+/// fetch that finds its owner out of reach goes over to the load flight, which then keeps the value
+/// only briefly.
 ///
 /// ## What keeps what alive
 /// The group owns the core. Loads, fetches and waiters on their way share it, so that a loader that
-/// hangs while the group goes still finds everything it touches. `close` answers every waiter, waits
-/// for running loads within a bound and lets go of the cluster.
+/// hangs while the group goes still finds everything it touches. `close` answers every waiter,
+/// waits for running loads within a bound and lets go of the cluster.
 
 #include <kcache/cache.hpp>
 #include <kcache/detail/group_waiters.hpp>

@@ -2,8 +2,8 @@
 #ifndef KCACHE_DETAIL_GROUP_WAITERS_HPP
 #define KCACHE_DETAIL_GROUP_WAITERS_HPP
 /// \file
-/// Floor 3. The two ways to wait for a flight: on the stack of a blocked thread, or on the heap with
-/// a handler and a timer.
+/// Floor 3. The two ways to wait for a flight: on the stack of a blocked thread, or on the heap
+/// with a handler and a timer.
 
 #include <kcache/detail/current_load.hpp>
 #include <kcache/detail/unique_function.hpp>
@@ -50,12 +50,14 @@ class blocked_waiter final : public Flights::waiter {
 /// Owned by itself while it is in a flight, and by its timer. Whoever claims it first, the flight
 /// or the timer, calls the handler.
 template <class Flights, class Answer, class Executor>
-class async_waiter final : public Flights::waiter,
-                           public std::enable_shared_from_this<async_waiter<Flights, Answer, Executor>> {
+class async_waiter final
+    : public Flights::waiter,
+      public std::enable_shared_from_this<async_waiter<Flights, Answer, Executor>> {
  public:
   using handler = unique_function<void(Answer)>;
 
-  async_waiter(Executor executor, std::shared_ptr<load_state> parent, time_point deadline, handler h)
+  async_waiter(Executor executor, std::shared_ptr<load_state> parent, time_point deadline,
+               handler h)
       : Flights::waiter{parent.get(), deadline},
         parent_{std::move(parent)},
         executor_{std::move(executor)},
@@ -66,7 +68,9 @@ class async_waiter final : public Flights::waiter,
   void release() noexcept { self_.reset(); }
   void set_timer(timer_id id) noexcept { timer_.store(id, std::memory_order_release); }
 
-  [[nodiscard]] bool claim() noexcept { return !claimed_.exchange(true, std::memory_order_acq_rel); }
+  [[nodiscard]] bool claim() noexcept {
+    return !claimed_.exchange(true, std::memory_order_acq_rel);
+  }
 
   void complete(Answer const& answer) noexcept override {
     auto const self = std::move(self_);

@@ -124,8 +124,8 @@ class peer_link : public std::enable_shared_from_this<peer_link<Transport, Execu
     if (a.fail_calls) fail_calls();
   }
 
-  /// Under the lock, in which the health asked for it: the timer set last is the one it knows of. One
-  /// that was replaced may still fire; the health ignores it.
+  /// Under the lock, in which the health asked for it: the timer set last is the one it knows of.
+  /// One that was replaced may still fire; the health ignores it.
   void set_timer(time_point t) noexcept {
     if (t == never || stopped_) return;
     try {

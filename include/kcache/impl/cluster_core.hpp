@@ -203,8 +203,8 @@ void cluster_core<P>::finish(fetching& f) {
 
 // --- the server's half ---------------------------------------------------------------------------
 
-/// Runs `f`, which holds a responder: where there is no memory to answer, the responder goes unused,
-/// and the asker sees a connection that closed.
+/// Runs `f`, which holds a responder: where there is no memory to answer, the responder goes
+/// unused, and the asker sees a connection that closed.
 template <class F>
 void or_drop(F f) noexcept {
   try {

@@ -12,7 +12,8 @@
 namespace kcache::detail {
 
 /// One call of the loader: posted to the executor, then kept by the loader's completion. However it
-/// ends, run, dropped by an executor that stopped, or dropped by the loader, its flight is finished.
+/// ends, run, dropped by an executor that stopped, or dropped by the loader, its flight is
+/// finished.
 template <class K, class V, class P>
 class group_core<K, V, P>::load_task {
  public:

@@ -9,7 +9,8 @@
 /// `max_threads`. A task that blocks in `wait_until` (a loader that asks for another key) does not
 /// count, so that nested loads never wait behind their parents: while n tasks block, up to
 /// `max_threads + n` threads exist, 1,024 at most. Timers have one thread of their own, started by
-/// the first `schedule_at`; it only posts.
+/// the first `schedule_at`; it only hands them to the workers, who take them first, with one thread
+/// beyond the limit if need be: deadlines are kept, however many loaders hang.
 ///
 /// ## How it ends
 /// When the last handle goes, tasks that have not begun are destroyed and running ones are awaited
@@ -89,6 +90,22 @@ class thread_pool {
       }
     }
 
+    /// A timer has come. It goes before what was posted, and has one thread beyond the limit to
+    /// itself: deadlines are kept however many loaders hang.
+    void post_due(task&& f, std::shared_ptr<state> const& self) {
+      std::lock_guard lock{mutex};
+      if (stopping) return;
+      came_due.push_back(std::move(f));
+      try {
+        if (idle == 0) start_worker(self, 1);
+        work.notify_one();
+      } catch (...) {
+        f = std::move(came_due.back());
+        came_due.pop_back();
+        throw;
+      }
+    }
+
     timer_id schedule_at(time_point t, task f, std::shared_ptr<state> const& self) {
       std::lock_guard lock{mutex};
       if (stopping) return 0;
@@ -134,8 +151,8 @@ class thread_pool {
     }
 
     /// Under the lock. False if there are enough threads, or no more to be had.
-    bool start_worker(std::shared_ptr<state> const& self) {
-      if (workers >= std::min<std::size_t>(limits.max_threads + blocked, most_threads))
+    bool start_worker(std::shared_ptr<state> const& self, std::size_t spare = 0) {
+      if (workers >= std::min<std::size_t>(limits.max_threads + blocked + spare, most_threads))
         return false;
       try {
         threads.emplace_back([self] { self->run_worker(); });
@@ -155,12 +172,14 @@ class thread_pool {
         ++idle;
         // A thread that was lent stays, but runs nothing beyond the limit.
         work.wait(lock, [&] {
-          return stopping || (!queue.empty() && busy < limits.max_threads + blocked);
+          return stopping || !came_due.empty() ||
+                 (!queue.empty() && busy < limits.max_threads + blocked);
         });
         --idle;
         if (stopping) break;
-        task f = std::move(queue.front());
-        queue.pop_front();
+        std::deque<task>& from = came_due.empty() ? queue : came_due;
+        task f = std::move(from.front());
+        from.pop_front();
         ++busy;
         lock.unlock();
         f();
@@ -190,7 +209,7 @@ class thread_pool {
         timers.erase(first);
         lock.unlock();
         try {
-          post(std::move(f), keep_alive.lock());
+          post_due(std::move(f), keep_alive.lock());
         } catch (...) {
           f();  // no memory to queue it, or no thread: a timer is never lost
         }
@@ -211,6 +230,7 @@ class thread_pool {
     std::mutex mutex;
     std::condition_variable work, tick, gone;
     std::deque<task> queue;
+    std::deque<task> came_due;
     std::map<std::pair<time_point, timer_id>, task> timers;
     std::unordered_map<timer_id, time_point> timer_times;
     timer_id last_timer = 0;
@@ -226,7 +246,7 @@ class thread_pool {
     owner& operator=(owner const&) = delete;
 
     void stop() {
-      std::deque<task> queued;
+      std::deque<task> queued, came;
       std::map<std::pair<time_point, timer_id>, task> timed;
       std::list<std::thread> threads;
       bool everybody_left;
@@ -234,6 +254,7 @@ class thread_pool {
         std::unique_lock lock{pool->mutex};
         pool->stopping = true;
         queued.swap(pool->queue);
+        came.swap(pool->came_due);
         timed.swap(pool->timers);
         pool->timer_times.clear();
         pool->work.notify_all();

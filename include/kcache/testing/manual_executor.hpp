@@ -29,8 +29,8 @@ namespace kcache::testing {
 ///     e.run_for(5s);
 ///
 /// Copies share the tasks. When the object that the others were copied from goes, tasks that have
-/// not run are destroyed (they may hold copies, and would otherwise keep each other alive), and what
-/// is posted from then on is too. Not thread safe: a simulation has one thread.
+/// not run are destroyed (they may hold copies, and would otherwise keep each other alive), and
+/// what is posted from then on is too. Not thread safe: a simulation has one thread.
 class manual_executor {
  public:
   manual_executor() : manual_executor{manual_clock{}} {}

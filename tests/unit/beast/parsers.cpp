@@ -155,7 +155,8 @@ TEST_CASE("a chunked reply is read in any pieces") {
   options const o;
   response_parser p{o};
   std::string const head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-  for (std::string const chunks : {"0\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n", "1\r\nx\r\n0\r\nA: b\r\n\r\n"}) {
+  for (std::string const chunks :
+       {"0\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n", "1\r\nx\r\n0\r\nA: b\r\n\r\n"}) {
     auto const bytes = head + chunks;
     for (std::size_t step = 1; step <= bytes.size(); ++step) {
       p.reset();

@@ -274,6 +274,21 @@ TEST_CASE("the deadline of a head is absolute: a byte now and then does not move
   CHECK(slow.receive_all().rfind("HTTP/1.1 408 ", 0) == 0);
 }
 
+TEST_CASE("many slow clients are all let go, and hold nobody up") {
+  auto o = quick();
+  o.head_timeout = 20ms;
+  echo e;
+  server s{e.handler(), o};
+  std::vector<raw_socket> slow;
+  for (int i = 0; i != 300; ++i) {
+    slow.push_back(s.connect());
+    slow.back().send("GET /slow HTTP/1.1\r\nHo");
+  }
+  CHECK(s.ask(get("/quick")).body == "/quick|");
+  CHECK(eventually([&] { return s.http.connections() == 0; }));
+  CHECK(e.count("/slow") == 0);
+}
+
 TEST_CASE("connections over the limit are told so") {
   auto o = quick();
   o.max_connections = 2;

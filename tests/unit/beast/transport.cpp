@@ -45,7 +45,9 @@ kcache::time_point in(kcache::duration d) { return kcache::after(kcache::steady_
 kcache::peer_address peer(std::uint16_t port) {
   return kcache::peer_address::parse("http://127.0.0.1:" + std::to_string(port)).value();
 }
-kcache::peer_address self() { return kcache::peer_address::parse_listen("http://127.0.0.1:0").value(); }
+kcache::peer_address self() {
+  return kcache::peer_address::parse_listen("http://127.0.0.1:0").value();
+}
 
 /// Limits of time made small or large, so that each test meets only its own.
 kcache::beast::options quick() {
@@ -148,6 +150,20 @@ TEST_CASE("values of every size make the round trip") {
   }
 }
 
+TEST_CASE("over IPv6") {
+  auto o = quick();
+  o.listen = "::1";
+  transport server{o, {}};
+  if (!server.listen(self(), echo())) {
+    WARN("no IPv6 loopback here: not tested");
+    return;
+  }
+  CHECK(server.address().rfind("[::1]:", 0) == 0);
+  caller client;
+  auto const to = kcache::peer_address::parse("http://" + server.address()).value();
+  CHECK(client.begin(to, {wire_verb::get, "/x", {}}, in(10s)).get()->body == "/x|");
+}
+
 TEST_CASE("a request is written as HTTP/1.1, byte for byte") {
   std::promise<std::string> got;
   raw_server server{[&](raw_socket& s, int) {
@@ -161,12 +177,12 @@ TEST_CASE("a request is written as HTTP/1.1, byte for byte") {
   caller client;
   auto const host = "127.0.0.1:" + std::to_string(server.port());
   REQUIRE(client.ask(server.port(), "/_kcache/g/k%20"));
-  REQUIRE(client.begin(peer(server.port()), {wire_verb::post, "/p", std::string{"\0\n", 2}}, in(10s))
-              .get());
+  std::string const body{"\0\n", 2};
+  REQUIRE(client.ask(server.port(), "/p", body));
   CHECK(got.get_future().get() ==
-        "GET /_kcache/g/k%20 HTTP/1.1\r\nHost: " + host + "\r\n\r\n" + "POST /p HTTP/1.1\r\nHost: " +
-            host + "\r\nContent-Type: application/x-protobuf\r\nContent-Length: 2\r\n\r\n" +
-            std::string{"\0\n", 2});
+        "GET /_kcache/g/k%20 HTTP/1.1\r\nHost: " + host + "\r\n\r\n" +
+            "POST /p HTTP/1.1\r\nHost: " + host +
+            "\r\nContent-Type: application/x-protobuf\r\nContent-Length: 2\r\n\r\n" + body);
 }
 
 TEST_CASE("chunked replies are read") {
@@ -177,7 +193,8 @@ TEST_CASE("chunked replies are read") {
     n = std::min(n, value.size() - at);
     char size[20];
     std::snprintf(size, sizeof size, "%zx", n);
-    pieces += size + std::string{at % 2 ? ";ext=\"a;b\"\r\n" : "\r\n"} + value.substr(at, n) + "\r\n";
+    std::string const extension = at % 2 ? ";ext=\"a;b\"" : "";
+    pieces += size + extension + "\r\n" + value.substr(at, n) + "\r\n";
   }
   pieces += "0\r\nTrailer-Field: x\r\n\r\n";
   struct {
@@ -429,11 +446,11 @@ TEST_CASE("a value over the limit is refused before memory is spent on it") {
   auto const announce = [](std::string const& n) {
     return "HTTP/1.1 200 OK\r\nContent-Length: " + n + "\r\n\r\nx";
   };
+  std::string const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
   for (std::string const& bytes :
        {announce(std::to_string(most + 1)), announce("1000000000000"),
-        announce("18446744073709551615"),
-        std::string{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n19741\r\nx"},
-        std::string{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nx"}}) {
+        announce("18446744073709551615"), chunked + "19741\r\nx",
+        chunked + "ffffffffffffffff\r\nx"}) {
     INFO(bytes);
     raw_server server{always(bytes)};  // no more comes: it is the announcement that is refused
     CHECK(client.ask(server.port()).error() == errc::bad_message);

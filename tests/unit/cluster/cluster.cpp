@@ -313,7 +313,8 @@ TEST_CASE("a node that was stopped loads for itself, and the others for it") {
 
 TEST_CASE("a ring may change while the cluster runs") {
   simulated_cluster c;
-  for (int k = 0; k != 60; ++k) CHECK(c.nodes[0]->get("k" + std::to_string(k)).starts_with("value"));
+  for (int k = 0; k != 60; ++k)
+    CHECK(c.nodes[0]->get("k" + std::to_string(k)).starts_with("value"));
   CHECK(c.loads() == 60);
   // One node leaves: what it owned is loaded elsewhere, once.
   int const gone = c.nodes[2]->loads;

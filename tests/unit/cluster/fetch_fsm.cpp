@@ -46,7 +46,9 @@ wire::get_reply answer(wire::status s, kcache::byte_view text = {}) {
 wire_reply reply(wire::get_reply const& r, int status = 200) {
   return {status, shared_bytes::of(plain_codec::encode_head(r).append(r.value))};
 }
-wire_reply reply(int status, std::string body) { return {status, shared_bytes::of(std::move(body))}; }
+wire_reply reply(int status, std::string body) {
+  return {status, shared_bytes::of(std::move(body))};
+}
 
 /// What came of one reply, in words.
 std::string told(fsm& m) {
@@ -131,7 +133,8 @@ TEST_CASE("what a native reply means") {
       {reply(answer(s::ok)), "value ", false, false},
       {reply(answer(s::not_found)), "not_found: not_found", false, false},
       {reply(answer(s::not_found, "nobody")), "not_found: nobody", false, false},
-      {reply(answer(s::loader_failed, "no such table")), "loader_failed: no such table", false, false},
+      {reply(answer(s::loader_failed, "no such table")), "loader_failed: no such table", false,
+       false},
       {reply(answer(s::deadline)), "deadline: deadline", false, false},
       {reply(answer(s::overloaded)), "overloaded: overloaded", false, false},
       {reply(answer(s::recursive_load)), "recursive_load: recursive_load", false, false},

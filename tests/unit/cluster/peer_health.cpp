@@ -258,7 +258,8 @@ TEST_CASE("whatever happens in whatever order, a peer in doubt has a timer and a
     }
     CAPTURE(seed);
     REQUIRE(ok);
-    // A way back: with every probe answered from now on, the peer is usable within the longest wait.
+    // A way back: with every probe answered from now on, the peer is usable within the longest
+    // wait.
     for (int i = 0; i != 4 && timer; ++i) {
       now = *timer;
       timer.reset();

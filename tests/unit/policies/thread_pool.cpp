@@ -259,6 +259,20 @@ TEST_CASE("a task that hangs delays the end by the bound only, and is left alone
   CHECK(s->ended.block_until(never));
 }
 
+TEST_CASE("timers are kept while every thread of the pool hangs", "[concurrent]") {
+  using namespace std::chrono_literals;
+  kcache::thread_pool const pool{{.max_threads = 2, .stop_within = 5s}};
+  kcache::one_shot_event go, came, ran;
+  // Blocks without telling the pool, as a loader does that waits for a database.
+  for (int i = 0; i != 2; ++i) pool.post([&] { go.block_until(kcache::never); });
+  pool.post([&] { ran.set(); });
+  pool.schedule_at(pool.now() + 1ms, [&] { came.set(); });
+  CHECK(came.block_until(pool.now() + 10s));
+  CHECK_FALSE(ran.is_set());  // the limit holds for what is posted
+  go.set();
+  CHECK(ran.block_until(pool.now() + 10s));
+}
+
 TEST_CASE("a pool that nobody uses, and one of no threads", "[concurrent]") {
   thread_pool const unused;
   thread_pool const none{{.max_threads = 0}};  // counts as one

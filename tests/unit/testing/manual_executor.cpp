@@ -90,7 +90,7 @@ TEST_CASE("timers run at their instants, in order, while time passes") {
   CHECK(e.now() == start + 5s);
 }
 
-TEST_CASE("a cancelled timer does not run, and lets go of what it holds") {
+TEST_CASE("a manual executor does not run a cancelled timer, and lets go of what it holds") {
   manual_executor const e;
   auto const held = std::make_shared<int>(1);
   bool ran = false;
