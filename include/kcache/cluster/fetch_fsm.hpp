@@ -183,7 +183,7 @@ class fetch_fsm {
         return fetched_bytes{r.body.part(offset, value.size()), ttl::never()};
       }
       case 500: return error{errc::loader_failed, text()};
-      case 503: return error{errc::overloaded, text()};
+      case 429: return error{errc::overloaded, text()};
       case 504: return error{errc::deadline, text()};
       default: return load_here{};
     }

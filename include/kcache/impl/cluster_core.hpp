@@ -301,10 +301,10 @@ wire_response cluster_core<P>::reply(wire::get_request const& m, ring_view const
   switch (e.code()) {
     case errc::not_found: out.outcome = status::not_found; break;
     case errc::deadline: out.outcome = status::deadline; break;
-    case errc::overloaded:
-    case errc::cancelled: out.outcome = status::overloaded; break;
+    case errc::overloaded: out.outcome = status::overloaded; break;
     case errc::recursive_load: out.outcome = status::recursive_load; break;
     case errc::wrong_owner: out.outcome = status::wrong_owner; break;
+    case errc::cancelled:  // the group is going: this is no word of the owner's
     case errc::unknown_group: out.outcome = status::unknown_group; break;
     default: out.outcome = status::loader_failed;
   }
@@ -359,8 +359,9 @@ wire_response cluster_core<P>::path_reply(result<served_value> r, bool groupcach
   int status = 500;
   switch (r.error().code()) {
     case errc::deadline: status = 504; break;
-    case errc::overloaded:
-    case errc::cancelled: status = 503; break;
+    case errc::overloaded: status = 429; break;
+    case errc::cancelled:
+    case errc::unknown_group: status = 503; break;  // the group is going, or has gone since
     default: break;
   }
   return text(status, std::string{r.error().message()} + '\n');

@@ -95,7 +95,7 @@ TEST_CASE("the path form answers what WIRE.md says, byte for byte") {
   CHECK(w.get("/_kcache/none/") == text(404, "no such group: none\n"));
   CHECK(w.get("/_kcache/scores/broken") == text(500, "no such table\n"));
   CHECK(w.get("/_kcache/scores/nobody") == text(500, "not_found\n"));
-  CHECK(w.get("/_kcache/scores/busy") == text(503, "overloaded\n"));
+  CHECK(w.get("/_kcache/scores/busy") == text(429, "overloaded\n"));
   for (auto const verb : {wire_verb::post, wire_verb::put, wire_verb::del, wire_verb::other})
     CHECK(w.send(verb, "/_kcache/scores/Tom") == text(405, "method not allowed\n"));
   for (char const* elsewhere : {"/", "", "/favicon.ico", "/_kcache", "/_KCACHE/scores/Tom",
