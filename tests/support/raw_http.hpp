@@ -63,8 +63,8 @@ class raw_socket {
     auto const to = loopback(port);
     static_cast<void>(::connect(fd_, reinterpret_cast<sockaddr const*>(&to), sizeof to));
   }
-  /// Listens on a free port with no room for connections to wait in; the port.
-  std::uint16_t listen_without_accepting() const { return listen(0); }
+  /// Listens on a free port, which is returned. With a backlog of 0, nothing accepted and two
+  /// connections made, Linux leaves those who connect without an answer.
   std::uint16_t listen(int backlog) const {
     auto at = loopback(0);
     socklen_t size = sizeof at;

@@ -15,9 +15,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
-#include <map>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,7 +40,7 @@ class simulated_cluster {
     std::string address;
     simulated_node cluster;
     manual_strings scores;
-    int loads = 0;
+    int& loads;
 
     [[nodiscard]] std::string get(std::string const& key) { return told(scores.get(key)); }
     void get(std::string const& key, listener& l) { scores.async_get(key, l.handler()); }
@@ -86,7 +87,8 @@ class simulated_cluster {
                         .max_fallback_loads = settings_.max_fallback_loads,
                         .clock = clock,
                         .executor = work},
-                       loader(i)}}};
+                       loader(i)},
+        loads_of(i)}};
     n->cluster.add(n->scores).value();
     n->cluster.start().value();
     return n;
@@ -100,9 +102,7 @@ class simulated_cluster {
     }
   }
   [[nodiscard]] int loads() const {
-    int all = 0;
-    for (auto const& n : nodes) all += n->loads;
-    return all;
+    return std::accumulate(loads_by_node.begin(), loads_by_node.end(), 0);
   }
 
   kcache::testing::manual_clock clock;
@@ -114,13 +114,18 @@ class simulated_cluster {
       [](std::string const& key) { return "v:" + key; };
   /// Told of each load that begins, and that is about to end.
   std::function<void(std::size_t node, std::string const& key)> on_load, on_load_end;
+  std::deque<int> loads_by_node;  ///< also those of nodes that are gone
   std::vector<std::unique_ptr<node>> nodes;
 
  private:
+  int& loads_of(std::size_t i) {
+    if (loads_by_node.size() <= i) loads_by_node.resize(i + 1);
+    return loads_by_node[i];
+  }
   kcache::loader<std::string, std::string> loader(std::size_t i) {
     return [this, i](std::string const& key, kcache::load_context,
                      kcache::load_completion<std::string> done) {
-      ++nodes[i]->loads;
+      ++loads_by_node[i];
       if (on_load) on_load(i, key);
       auto end = [this, i, key, d = std::move(done)]() mutable {
         if (on_load_end) on_load_end(i, key);

@@ -46,6 +46,16 @@ struct world {
   }
 };
 
+/// A hash that calls back.
+struct hooked_hash {
+  using is_avalanching = void;
+  std::function<void()>* hook = nullptr;
+  std::uint64_t operator()(std::string_view key) const {
+    if (hook && *hook) (*hook)();
+    return std::hash<std::string_view>{}(key);
+  }
+};
+
 }  // namespace
 
 TEST_CASE("a miss is loaded, a hit is not") {
@@ -173,14 +183,6 @@ TEST_CASE("they share a failure, too") {
 TEST_CASE("whoever leads looks at the cache once more") {
   // The hash is asked for once by the cache, that misses, then by the flights: a load that runs
   // from its beginning to its end in between has stored by the time of the join.
-  struct hooked_hash {
-    using is_avalanching = void;
-    std::function<void()>* hook = nullptr;
-    std::uint64_t operator()(std::string_view key) const {
-      if (hook && *hook) (*hook)();
-      return std::hash<std::string_view>{}(key);
-    }
-  };
   struct policies : test::manual_policies {
     using hash = hooked_hash;
   };

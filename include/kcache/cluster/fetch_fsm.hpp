@@ -17,7 +17,8 @@
 ///               call --(the deadline)--> deadline
 ///
 /// The Go dialects tell less (WIRE.md): 500 is the owner's error, with its text; "not found" comes
-/// as one of those; every other refusal is no word of the owner's.
+/// as one of those. A kcache node also says 429 (`overloaded`) and 504 (`deadline`). Every other
+/// refusal is no word of the owner's, a 503 of a node that is going in particular.
 
 #include <kcache/cluster/codec.hpp>
 #include <kcache/cluster/dialect.hpp>

@@ -97,7 +97,7 @@ class thread_pool {
       if (stopping) return;
       came_due.push_back(std::move(f));
       try {
-        if (idle == 0) start_worker(self, 1);
+        if (idle < came_due.size()) start_worker(self, 1);
         work.notify_one();
       } catch (...) {
         f = std::move(came_due.back());
@@ -178,6 +178,8 @@ class thread_pool {
         --idle;
         if (stopping) break;
         std::deque<task>& from = came_due.empty() ? queue : came_due;
+        // A timer may have taken the thread that a posted task was to have.
+        if (&from == &came_due && idle == 0 && !queue.empty()) start_worker(keep_alive.lock());
         task f = std::move(from.front());
         from.pop_front();
         ++busy;

@@ -495,7 +495,7 @@ TEST_CASE("a peer that cannot be connected to is unreachable") {
   SECTION("no answer to the connect") {
     // A full backlog: Linux drops what does not fit.
     auto const listening = raw_socket::unconnected();
-    auto const port = listening.listen_without_accepting();
+    auto const port = listening.listen(0);
     std::vector<raw_socket> filling;
     auto o = quick();
     o.connect_timeout = 20ms;
@@ -636,14 +636,22 @@ TEST_CASE("connections to a peer are bounded; calls wait for one in order, and f
 }
 
 TEST_CASE("who waits behind a failed connect hears of it") {
-  // Nobody listens: all fail at once, rather than one connect after the other.
-  std::uint16_t const port = raw_server{silent}.port();
+  // One connect at a time, each without an answer: one after the other they would take longer than
+  // anybody's deadline.
+  auto const listening = raw_socket::unconnected();
+  auto const port = listening.listen(0);
+  std::vector<raw_socket> filling;
+  for (int i = 0; i != 4; ++i) {
+    filling.push_back(raw_socket::unconnected());
+    filling.back().begin_connect(port);
+  }
   auto o = quick();
   o.max_peer_connections = 1;
+  o.connect_timeout = 100ms;
   caller client{o};
   std::vector<std::future<reply>> calls;
   for (int i = 0; i != 100; ++i)
-    calls.push_back(client.begin(peer(port), {wire_verb::get, "/", {}}, in(10s)));
+    calls.push_back(client.begin(peer(port), {wire_verb::get, "/", {}}, in(5s)));
   for (auto& c : calls) CHECK(c.get().error() == errc::unreachable);
 }
 

@@ -127,7 +127,8 @@ TEST_CASE("lists that cannot be are refused, and change nothing") {
   auto& n = c.nodes[0]->cluster;
   CHECK(n.set_peers({"http://n1:1", "http://n2:1"}).error() == errc::self_not_in_peers);
   CHECK(n.set_peers({}).error() == errc::self_not_in_peers);
-  CHECK(n.set_peers({"http://n0:1", "http://n1:1", "HTTP://N1:1/"}).error() == errc::duplicate_peer);
+  CHECK(n.set_peers({"http://n0:1", "http://n1:1", "HTTP://N1:1/"}).error() ==
+        errc::duplicate_peer);
   CHECK(n.set_peers({"http://n0:1", "n1:1"}).error() == errc::bad_peer_address);
   CHECK(n.add_peers({"http://n1:1/"}));  // the same peer once more changes nothing
   CHECK(n.remove_peers({"http://n0:1"}).error() == errc::self_not_in_peers);
@@ -353,6 +354,26 @@ TEST_CASE("group and cluster may go in any order, with reads under way") {
   SECTION("none") {}
   c.work.run_for(5s);
   CHECK(l.heard.size() == 3);
+}
+
+TEST_CASE("an executor may go first") {
+  listener l;
+  std::optional<kcache::testing::manual_executor> work{std::in_place};
+  kcache::testing::simulated_network const net;
+  simulated_node n{{.self = "http://n0:1", .transport = {net}, .executor = *work}};
+  simulated_node other{{.self = "http://n1:1", .transport = {net}, .executor = *work}};
+  test::manual_strings g{{.name = "scores", .capacity = 10, .executor = *work},
+                         [](std::string const& key) { return key; }};
+  n.add(g).value();
+  for (auto* one : {&n, &other}) {
+    one->start().value();
+    one->set_peers({"http://n0:1", "http://n1:1"}).value();
+  }
+  for (int k = 0; k != 10; ++k) g.async_get("k" + std::to_string(k), l.handler());
+  work->run_for(1ms);
+  work.reset();
+  n.stop();
+  CHECK(l.heard.size() == 10);
 }
 
 TEST_CASE("a group outlives its cluster, and a cluster its group") {

@@ -31,10 +31,10 @@ bool happens(one_shot_event& e, thread_pool const& p) { return e.block_until(in_
 }  // namespace
 
 TEST_CASE("a pool runs what it is given, on other threads", "[concurrent]") {
-  thread_pool const pool{{.max_threads = 2}};
   constexpr int tasks = 500;
   std::atomic<int> ran{0}, here{0};
   one_shot_event all;
+  thread_pool const pool{{.max_threads = 2}};
   auto const me = std::this_thread::get_id();
   for (int i = 0; i != tasks; ++i)
     pool.post([&] {
@@ -48,11 +48,11 @@ TEST_CASE("a pool runs what it is given, on other threads", "[concurrent]") {
 
 TEST_CASE("a pool grows no further than asked, and as far as needed", "[concurrent]") {
   constexpr int n = 3;
-  thread_pool const pool{{.max_threads = n}};
   std::mutex mutex;
   std::set<std::thread::id> threads;
-  std::atomic<int> met{0};
+  std::atomic<int> met{0}, ran{0};
   one_shot_event all_met, done;
+  thread_pool const pool{{.max_threads = n}};  // goes first: what its tasks refer to outlives it
   // n tasks that wait for each other without the pool's knowledge: they need n threads.
   for (int i = 0; i != n; ++i)
     pool.post([&] {
@@ -61,7 +61,6 @@ TEST_CASE("a pool grows no further than asked, and as far as needed", "[concurre
     });
   REQUIRE(happens(all_met, pool));
   constexpr int tasks = 200;
-  std::atomic<int> ran{0};
   for (int i = 0; i != tasks; ++i)
     pool.post([&] {
       {
@@ -75,11 +74,12 @@ TEST_CASE("a pool grows no further than asked, and as far as needed", "[concurre
 }
 
 TEST_CASE("a task that waits lends its place", "[concurrent]") {
-  thread_pool const pool{{.max_threads = 1}};
   constexpr int depth = 20;
   std::vector<one_shot_event> ended(depth + 1);
   std::atomic<int> timed_out{0};
-  kcache::unique_function<void(int)> nest = [&](int level) {
+  kcache::unique_function<void(int)> nest;
+  thread_pool const pool{{.max_threads = 1}};
+  nest = [&](int level) {
     if (level != depth) {
       pool.post([&, level] { nest(level + 1); });
       if (!pool.wait_until(ended[static_cast<std::size_t>(level) + 1], in_a_minute(pool)))
@@ -93,10 +93,10 @@ TEST_CASE("a task that waits lends its place", "[concurrent]") {
 }
 
 TEST_CASE("a task that waits through another pool lends its place too", "[concurrent]") {
-  thread_pool const outer{{.max_threads = 1}};
-  thread_pool const inner{{.max_threads = 1}};
   one_shot_event second, first;
   bool met = false;
+  thread_pool const outer{{.max_threads = 1}};
+  thread_pool const inner{{.max_threads = 1}};
   outer.post([&] {
     outer.post([&] { second.set(); });
     met = inner.wait_until(second, after(inner.now(), 5s));
@@ -107,8 +107,9 @@ TEST_CASE("a task that waits through another pool lends its place too", "[concur
 }
 
 TEST_CASE("the threads lent for a while do not raise the limit for good", "[concurrent]") {
+  one_shot_event inner, outer, done;
+  std::atomic<int> running{0}, most{0}, ran{0};
   thread_pool const pool{{.max_threads = 1}};
-  one_shot_event inner, outer;
   pool.post([&] {
     pool.post([&] { inner.set(); });
     (void)pool.wait_until(inner, in_a_minute(pool));
@@ -116,8 +117,6 @@ TEST_CASE("the threads lent for a while do not raise the limit for good", "[conc
   });
   REQUIRE(happens(outer, pool));
   constexpr int tasks = 2'000;
-  std::atomic<int> running{0}, most{0}, ran{0};
-  one_shot_event done;
   for (int i = 0; i != tasks; ++i)
     pool.post([&] {
       int const now = running.fetch_add(1) + 1;
@@ -140,11 +139,11 @@ TEST_CASE("a wait on a thread that is not the pool's just blocks", "[concurrent]
 }
 
 TEST_CASE("timers run once each, and not before their times", "[concurrent]") {
-  thread_pool const pool{{.max_threads = 1}};
   std::mutex mutex;
   std::multiset<int> ran;
   int early = 0;
   one_shot_event all;
+  thread_pool const pool{{.max_threads = 1}};
   time_point const start = pool.now();
   for (int i : {3, 1, 2, 0}) {
     time_point const due = start + i * 2ms;
@@ -160,6 +159,22 @@ TEST_CASE("timers run once each, and not before their times", "[concurrent]") {
   std::lock_guard lock{mutex};
   CHECK(ran == std::multiset<int>{0, 1, 2, 3});
   CHECK(early == 0);
+}
+
+TEST_CASE("a timer waits for no other that hangs, nor does posted work", "[concurrent]") {
+  for (int round = 0; round != 20; ++round) {
+    one_shot_event warm, go, came, ran;
+    thread_pool const pool{{.max_threads = 3}};
+    pool.post([&] { warm.set(); });  // one thread, idle from then on
+    REQUIRE(happens(warm, pool));
+    time_point const soon = kcache::after(pool.now(), 100us);
+    pool.schedule_at(soon, [&] { go.block_until(never); });
+    pool.schedule_at(soon, [&] { came.set(); });
+    pool.post([&] { ran.set(); });
+    CHECK(came.block_until(kcache::after(pool.now(), 10s)));
+    CHECK(ran.block_until(kcache::after(pool.now(), 10s)));
+    go.set();
+  }
 }
 
 TEST_CASE("a cancelled timer does not run, and lets go of what it holds", "[concurrent]") {
@@ -262,9 +277,8 @@ TEST_CASE("a task that hangs delays the end by the bound only, and is left alone
 }
 
 TEST_CASE("timers are kept while every thread of the pool hangs", "[concurrent]") {
-  using namespace std::chrono_literals;
-  kcache::thread_pool const pool{{.max_threads = 2, .stop_within = 5s}};
-  kcache::one_shot_event go, came, ran;
+  one_shot_event go, came, ran;
+  thread_pool const pool{{.max_threads = 2, .stop_within = 5s}};
   // Blocks without telling the pool, as a loader does that waits for a database.
   for (int i = 0; i != 2; ++i) pool.post([&] { go.block_until(kcache::never); });
   pool.post([&] { ran.set(); });
@@ -284,10 +298,10 @@ TEST_CASE("a pool that nobody uses, and one of no threads", "[concurrent]") {
 }
 
 TEST_CASE("many threads post, schedule and cancel at once", "[concurrent]") {
-  thread_pool const pool{{.max_threads = 3}};
   constexpr int each = 300;
   std::atomic<int> left{3 * each};
   one_shot_event done;
+  thread_pool const pool{{.max_threads = 3}};
   auto const tick = [&] {
     if (left.fetch_sub(1) == 1) done.set();
   };
