@@ -10,7 +10,6 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 
@@ -70,10 +69,11 @@ struct session : std::enable_shared_from_this<session> {
     auto const self = shared_from_this();
 #include "examples/beast/mount.hpp/1"
   }
-  void write(kcache::beast::mounted_response r) { answered = std::move(r); }
+  void send_from_any_thread(kcache::beast::mounted_response r) {
+    net::post(context, [this, r = std::move(r)]() mutable { answered = std::move(r); });
+  }
 
   net::io_context context;
-  net::strand<net::io_context::executor_type> strand{context.get_executor()};
   kcache::beast::mounted_response answered;
 };
 
