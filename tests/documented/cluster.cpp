@@ -79,6 +79,7 @@ struct session : std::enable_shared_from_this<session> {
 
 void mount() {
   kcache::cluster node{{.self = "http://127.0.0.1:0"}};
+  node.start().value();
   auto const user = std::make_shared<session>();
   user->serve(node, {http::verb::get, "/_kcache/nobody/Tom", 11});
   user->context.run();

@@ -3,8 +3,8 @@
 // them, with what arrives cut into pieces by the input itself.
 //
 // Checked besides what the sanitizers see: no body is over the limit, and what is taken for a reply
-// does not depend on the pieces. (How soon a bad one is seen may: Beast counts a chunk twice against
-// the limit if an unterminated quote in its extension makes it look at the line again.)
+// does not depend on the pieces. (How soon a bad one is seen may: Beast counts a chunk twice
+// against the limit if an unterminated quote in its extension makes it look at the line again.)
 #include <kcache/beast/input_buffer.hpp>
 #include <kcache/beast/options.hpp>
 #include <kcache/beast/response_parser.hpp>

@@ -56,7 +56,7 @@ concept mountable = requires(S& s, wire_request_view v, wire_responder r) {
 /// The request need not outlive the call. A server that answers nothing is answered for: 503.
 ///
 ///     kcache::beast::handle(cluster, request, [self](kcache::beast::mounted_response r) {
-///       net::post(self->strand, [self, r = std::move(r)]() mutable { self->write(std::move(r)); });
+///       self->send_from_any_thread(std::move(r));
 ///     });
 ///
 /// Your server keeps its own limits and deadlines; those of `options` are not applied here. Give

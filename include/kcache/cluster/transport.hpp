@@ -46,8 +46,8 @@ enum class wire_verb : unsigned char { get, post, put, del, other };
 /// A request as the client sends it. A `get` has no body.
 struct wire_request {
   wire_verb verb = wire_verb::get;
-  std::string target;  ///< begins with `/`; already escaped
-  std::string body;
+  std::string target = {};  ///< begins with `/`; already escaped
+  std::string body = {};
   /// A liveness probe: it must not queue behind other calls to the peer, and may exceed the
   /// transport's limit of connections to it by one.
   bool probe = false;
@@ -56,8 +56,8 @@ struct wire_request {
 /// A request as the server sees it; valid only during the call that brings it.
 struct wire_request_view {
   wire_verb verb = wire_verb::other;
-  byte_view target;  ///< raw, as it came, query included
-  byte_view body;
+  byte_view target = {};  ///< raw, as it came, query included
+  byte_view body = {};
 };
 
 /// How the body of a response is to be labelled.
@@ -68,8 +68,8 @@ enum class media : unsigned char { octet_stream, protobuf, x_protobuf, text, jso
 struct wire_response {
   int status = 200;  ///< an HTTP status
   media type = media::octet_stream;
-  std::string head;
-  shared_bytes tail;
+  std::string head = {};
+  shared_bytes tail = {};
 };
 
 /// A response as the client receives it.
