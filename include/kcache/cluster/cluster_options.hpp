@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -69,6 +70,11 @@ struct cluster_options {
 
   /// How long a question that brings no budget of its own (Go peers, curl) may take.
   duration deadline = std::chrono::seconds{1};
+  /// A peer's own budget counts for no more than this.
+  duration max_budget = std::chrono::seconds{60};
+  /// The longest key, in bytes, that peers are asked for, and answered. A get of a longer one that
+  /// another node owns is `unsupported`.
+  std::size_t max_key = 1'024;
   /// A call unanswered for this long makes the node probe its peer ...
   duration probe_after = std::chrono::milliseconds{50};
   /// ... and a peer that has not answered a probe by then counts as unreachable: calls to it end,

@@ -159,6 +159,10 @@ void cluster_core<P>::fetch(std::string const& group, byte_view key, time_point 
   auto const view = members().snapshot();
   std::size_t const owner = view->owner(key);
   if (owner == view->self) return done(load_here{});  // it has become ours meanwhile
+  if (key.size() > options_.max_key)
+    return done(error{errc::unsupported,
+                      "a key of " + std::to_string(key.size()) + " bytes; peers are asked for " +
+                          std::to_string(options_.max_key) + " at most (max_key)"});
   count(counts_.calls);
   auto f = std::make_shared<fetching>(
       typename fsm::question{options_.dialect, envelope(*view), group, std::string{key}, deadline},
@@ -238,10 +242,17 @@ void cluster_core<P>::answer(wire_request_view r, wire_responder respond) {
       count(counts_.bad_requests);
       return respond(text(404, "no such operation\n"));
     case wire::native_outcome::elsewhere: {
-      bool const groupcache = options_.dialect == dialect::groupcache;
-      auto rules = wire::path_options::of(options_.dialect);
-      rules.plus_is_space = options_.plus_is_space;
-      auto path = wire::parse_path(r.target, wire::path_base(options_.dialect), rules);
+      bool groupcache = options_.dialect == dialect::groupcache;
+      auto const read = [&](dialect d) {
+        auto rules = wire::path_options::of(d);
+        rules.plus_is_space = options_.plus_is_space;
+        return wire::parse_path(r.target, wire::path_base(d), rules);
+      };
+      auto path = read(options_.dialect);
+      if (path.outcome == wire::path_outcome::elsewhere && groupcache) {
+        groupcache = false;
+        path = read(dialect::kcache);  // which every node answers
+      }
       if (path.outcome == wire::path_outcome::elsewhere) {
         if (options_.other_requests) return options_.other_requests(r, std::move(respond));
         count(counts_.bad_requests);
@@ -314,6 +325,10 @@ wire_response cluster_core<P>::reply(wire::get_request const& m, ring_view const
 
 template <class P>
 void cluster_core<P>::handle_get(wire::get_request const& m, wire_responder respond) {
+  if (m.key.size() > options_.max_key) {
+    count(counts_.bad_requests);
+    return respond(text(413, "key too long\n"));
+  }
   count(counts_.requests);
   auto view = members().snapshot();
   auto const group = find(m.group);
@@ -323,8 +338,10 @@ void cluster_core<P>::handle_get(wire::get_request const& m, wire_responder resp
     return respond(reply(m, *view, errc::wrong_owner));
   }
   if (auto hit = group->cached(m.key)) return respond(reply(m, *view, std::move(*hit)));
-  auto const budget = m.budget_ms == 0 ? options_.deadline
-                                       : duration{std::chrono::milliseconds{m.budget_ms}};
+  auto const budget =
+      m.budget_ms == 0 ? options_.deadline
+                       : std::min<duration>(std::chrono::milliseconds{m.budget_ms},
+                                            options_.max_budget);
   // The request's views end with this call: what the reply needs of them is copied.
   struct waiting {
     std::shared_ptr<cluster_core> core;
@@ -381,6 +398,10 @@ void cluster_core<P>::handle_path(wire::parsed_path const& path, bool groupcache
   }
   if (path.outcome == path_outcome::empty_key) return respond(text(500, "key is required\n"));
   byte_view const key = path.key.bytes();
+  if (key.size() > options_.max_key) {
+    count(counts_.bad_requests);
+    return respond(text(414, "key too long\n"));
+  }
   if (auto hit = group->cached(key)) return respond(path_reply(std::move(*hit), groupcache));
   // Who asks in this form cannot be told to ask another: answered here, and kept if it is ours.
   bool const ours = members().snapshot()->owns(key);

@@ -134,7 +134,43 @@ TEST_CASE("the groupcache dialect has its own base, label and empty value") {
         answered{200, media::x_protobuf, std::string("\x0a\x00", 2)});
   CHECK(w.get("/_groupcache/scores/") ==
         answered{200, media::x_protobuf, std::string("\x0a\x00", 2)});
-  CHECK(w.get("/_kcache/scores/Tom") == text(404, "not found\n"));
+  // And, as every node, the path form of Kcache.
+  CHECK(w.get("/_kcache/scores/Tom") == answered{200, media::octet_stream, framed("Tom")});
+  CHECK(w.get("/_kcache/scores/") == text(500, "key is required\n"));
+  CHECK(w.get("/elsewhere/scores/Tom") == text(404, "not found\n"));
+}
+
+TEST_CASE("keys over the limit are refused on both sides, and cost no load") {
+  world w{{.nodes = 2}};
+  std::string longest(1'024, 'k'), own = longest;
+  while (w.nodes[0]->cluster.owner_of(longest) != w.nodes[1]->cluster.self()) ++longest[0];
+  while (w.nodes[0]->cluster.owner_of(own) != w.nodes[0]->cluster.self()) ++own[1];
+  CHECK(w.nodes[0]->get(longest) == "value v:" + longest);
+  CHECK(w.native("scores", own).said == "v:" + own);
+  CHECK(w.get("/_kcache/scores/" + own)->status == 200);
+  int const loads = w.loads();
+
+  std::string const key(1'025, 'k');
+  wire::get_request m;
+  m.group = "scores";
+  m.key = key;
+  CHECK(w.post("/_kcache.native/1/get", codec::encode(m)) == text(413, "key too long\n"));
+  CHECK(w.get("/_kcache/scores/" + key) == text(414, "key too long\n"));
+  // This node's own keys may be of any length; of those it would have to ask for it says why not.
+  std::string asked = key;
+  while (w.nodes[0]->cluster.owner_of(asked) != w.nodes[1]->cluster.self()) ++asked[0];
+  auto const refused = w.nodes[0]->scores.get(asked);
+  CHECK(refused.error() == errc::unsupported);
+  CHECK(std::string{refused.error().message()}.find("1025 bytes") != std::string::npos);
+  CHECK(w.loads() == loads);
+}
+
+TEST_CASE("a peer's budget counts for no more than the node allows") {
+  world w;
+  w.load_time = 200s;
+  auto const start = w.clock.now();
+  CHECK(w.native("scores", "Tom", 4'000'000'000).outcome == wire::status::deadline);
+  CHECK(w.clock.now() == start + 60s);
 }
 
 TEST_CASE("keys and values of other types in the path form") {
@@ -239,7 +275,7 @@ TEST_CASE("hello says who speaks, and which versions") {
 TEST_CASE("what a native get is answered") {
   world w{{.nodes = 2, .ttl = 5s}};
   w.source = [](std::string const& key) -> result<std::string> {
-    if (key.size() > 40) return kcache::error{errc::loader_failed, key};
+    if (key.size() > 40) return kcache::error{errc::loader_failed, std::string(5'000, 'w')};
     return "v:" + key;
   };
   using s = wire::status;
@@ -258,7 +294,7 @@ TEST_CASE("what a native get is answered") {
   CHECK(w.native("none", own).outcome == s::unknown_group);
 
   // A loader's words are cut, not refused.
-  std::string wordy(5'000, 'w');
+  std::string wordy(50, 'w');
   while (w.nodes[0]->cluster.owner_of(wordy) != w.nodes[0]->cluster.self()) wordy += 'w';
   auto const failed = w.native("scores", wordy);
   CHECK(failed.outcome == s::loader_failed);
