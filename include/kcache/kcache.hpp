@@ -5,24 +5,11 @@
 /// Floor 7. The umbrella: every public header, with Boost and nanopb. Programs that need less
 /// include less: README.md says which header gives what. The test kit, testing/, is not part of it.
 
-#include <kcache/beast/acceptor.hpp>
 #include <kcache/beast/async_get.hpp>
-#include <kcache/beast/client.hpp>
-#include <kcache/beast/client_call.hpp>
-#include <kcache/beast/client_connection.hpp>
-#include <kcache/beast/client_pool.hpp>
-#include <kcache/beast/http_text.hpp>
-#include <kcache/beast/input_buffer.hpp>
 #include <kcache/beast/io_threads.hpp>
-#include <kcache/beast/lane.hpp>
 #include <kcache/beast/mount.hpp>
 #include <kcache/beast/options.hpp>
-#include <kcache/beast/request_parser.hpp>
-#include <kcache/beast/resolve.hpp>
-#include <kcache/beast/response_parser.hpp>
 #include <kcache/beast/server.hpp>
-#include <kcache/beast/session.hpp>
-#include <kcache/beast/socket_io.hpp>
 #include <kcache/beast/transport.hpp>
 #include <kcache/bytes.hpp>
 #include <kcache/cache.hpp>

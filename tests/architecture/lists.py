@@ -22,22 +22,9 @@ NO_TEST = {
 # The parts of the Beast adapter are tested together: a unit with Beast takes long to compile. Each
 # is reached by the test named here.
 TESTED_IN = {
-    "beast/request_parser.hpp": "beast/parsers.cpp",
-    "beast/response_parser.hpp": "beast/parsers.cpp",
-    "beast/http_text.hpp": "beast/parsers.cpp",
-    "beast/input_buffer.hpp": "beast/parsers.cpp",
-    "beast/acceptor.hpp": "beast/server.cpp",
-    "beast/session.hpp": "beast/server.cpp",
-    "beast/socket_io.hpp": "beast/server.cpp",
     "beast/io_threads.hpp": "beast/server.cpp",
-    "beast/lane.hpp": "beast/server.cpp",
     "beast/mount.hpp": "beast/parsers.cpp",
     "beast/options.hpp": "beast/server.cpp",
-    "beast/client.hpp": "beast/transport.cpp",
-    "beast/client_call.hpp": "beast/transport.cpp",
-    "beast/client_connection.hpp": "beast/transport.cpp",
-    "beast/client_pool.hpp": "beast/transport.cpp",
-    "beast/resolve.hpp": "beast/transport.cpp",
 }
 # The most translation units with Beast that the tests build under sanitizers, each 8 to 26 s. The
 # programs of a user (install/, documented/) are compiled plainly, once for each way of use.

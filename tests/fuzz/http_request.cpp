@@ -5,10 +5,10 @@
 // Checked besides what the sanitizers see: the outcome does not depend on the pieces (but for
 // which of several things wrong is named), nothing is served after a refusal, and what is served
 // keeps the limits.
-#include <kcache/beast/http_text.hpp>
-#include <kcache/beast/input_buffer.hpp>
+#include <kcache/beast/detail/http_text.hpp>
+#include <kcache/beast/detail/input_buffer.hpp>
 #include <kcache/beast/options.hpp>
-#include <kcache/beast/request_parser.hpp>
+#include <kcache/beast/detail/request_parser.hpp>
 
 #include <algorithm>
 #include <cstddef>

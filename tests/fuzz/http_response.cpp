@@ -5,9 +5,9 @@
 // Checked besides what the sanitizers see: no body is over the limit, and what is taken for a reply
 // does not depend on the pieces. (How soon a bad one is seen may: Beast counts a chunk twice
 // against the limit if an unterminated quote in its extension makes it look at the line again.)
-#include <kcache/beast/input_buffer.hpp>
+#include <kcache/beast/detail/input_buffer.hpp>
 #include <kcache/beast/options.hpp>
-#include <kcache/beast/response_parser.hpp>
+#include <kcache/beast/detail/response_parser.hpp>
 
 #include <algorithm>
 #include <cstddef>

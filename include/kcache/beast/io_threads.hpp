@@ -4,7 +4,7 @@
 /// \file
 /// Floor 5. `io_threads`: the lanes that servers and clients run on, and the threads under them.
 
-#include <kcache/beast/lane.hpp>
+#include <kcache/beast/detail/lane.hpp>
 #include <kcache/beast/options.hpp>
 #include <kcache/config.hpp>
 #include <kcache/policies/executor.hpp>

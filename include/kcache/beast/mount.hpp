@@ -4,7 +4,7 @@
 /// \file
 /// Floor 5. `mount`: a cluster's HTTP handler inside a Beast server that the user already has.
 
-#include <kcache/beast/http_text.hpp>
+#include <kcache/beast/detail/http_text.hpp>
 #include <kcache/cluster/transport.hpp>
 
 #include <boost/beast/http/empty_body.hpp>

@@ -4,10 +4,10 @@
 /// \file
 /// Floor 5. `http_server`: a small, strict HTTP/1.1 server for a `wire_server` handler.
 
-#include <kcache/beast/acceptor.hpp>
+#include <kcache/beast/detail/acceptor.hpp>
 #include <kcache/beast/io_threads.hpp>
 #include <kcache/beast/options.hpp>
-#include <kcache/beast/session.hpp>
+#include <kcache/beast/detail/session.hpp>
 #include <kcache/cluster/transport.hpp>
 #include <kcache/config.hpp>
 #include <kcache/result.hpp>

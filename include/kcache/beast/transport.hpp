@@ -4,7 +4,7 @@
 /// \file
 /// Floor 5. `beast_transport`: the transport policy over HTTP/1.1, with Boost.Beast and Asio.
 
-#include <kcache/beast/client.hpp>
+#include <kcache/beast/detail/client.hpp>
 #include <kcache/beast/io_threads.hpp>
 #include <kcache/beast/options.hpp>
 #include <kcache/beast/server.hpp>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // The parts of the transport that need no socket: both parsers, the buffer, the texts, the mount.
-#include <kcache/beast/request_parser.hpp>
+#include <kcache/beast/detail/request_parser.hpp>
 
-#include <kcache/beast/http_text.hpp>
-#include <kcache/beast/input_buffer.hpp>
+#include <kcache/beast/detail/http_text.hpp>
+#include <kcache/beast/detail/input_buffer.hpp>
 #include <kcache/beast/mount.hpp>
-#include <kcache/beast/response_parser.hpp>
+#include <kcache/beast/detail/response_parser.hpp>
 
 #include "support/catch.hpp"
 #include "support/http_corpus.hpp"

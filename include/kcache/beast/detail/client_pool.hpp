@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef KCACHE_BEAST_CLIENT_POOL_HPP
-#define KCACHE_BEAST_CLIENT_POOL_HPP
+#ifndef KCACHE_BEAST_DETAIL_CLIENT_POOL_HPP
+#define KCACHE_BEAST_DETAIL_CLIENT_POOL_HPP
 /// \file
 /// Floor 5. `client_pool`: the connections to one peer, and the calls that wait for one.
 
-#include <kcache/beast/client_call.hpp>
-#include <kcache/beast/client_connection.hpp>
-#include <kcache/beast/lane.hpp>
+#include <kcache/beast/detail/client_call.hpp>
+#include <kcache/beast/detail/client_connection.hpp>
+#include <kcache/beast/detail/lane.hpp>
 #include <kcache/beast/options.hpp>
-#include <kcache/beast/resolve.hpp>
+#include <kcache/beast/detail/resolve.hpp>
 #include <kcache/peer.hpp>
 
 #include <boost/asio/ip/address.hpp>

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef KCACHE_BEAST_ACCEPTOR_HPP
-#define KCACHE_BEAST_ACCEPTOR_HPP
+#ifndef KCACHE_BEAST_DETAIL_ACCEPTOR_HPP
+#define KCACHE_BEAST_DETAIL_ACCEPTOR_HPP
 /// \file
 /// Floor 5. `acceptor`: a listening socket that deals its connections out to the lanes.
 
-#include <kcache/beast/http_text.hpp>
-#include <kcache/beast/lane.hpp>
+#include <kcache/beast/detail/http_text.hpp>
+#include <kcache/beast/detail/lane.hpp>
 #include <kcache/beast/options.hpp>
-#include <kcache/beast/session.hpp>
-#include <kcache/beast/socket_io.hpp>
+#include <kcache/beast/detail/session.hpp>
+#include <kcache/beast/detail/socket_io.hpp>
 #include <kcache/result.hpp>
 
 #include <boost/asio/io_context.hpp>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef KCACHE_BEAST_RESOLVE_HPP
-#define KCACHE_BEAST_RESOLVE_HPP
+#ifndef KCACHE_BEAST_DETAIL_RESOLVE_HPP
+#define KCACHE_BEAST_DETAIL_RESOLVE_HPP
 /// \file
 /// Floor 5. `look_up`: the addresses of a name, found on a thread that nothing waits for.
 
-#include <kcache/beast/lane.hpp>
-#include <kcache/beast/socket_io.hpp>
+#include <kcache/beast/detail/lane.hpp>
+#include <kcache/beast/detail/socket_io.hpp>
 
 #include <boost/asio/io_context.hpp>
 

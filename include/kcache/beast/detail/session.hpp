@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef KCACHE_BEAST_SESSION_HPP
-#define KCACHE_BEAST_SESSION_HPP
+#ifndef KCACHE_BEAST_DETAIL_SESSION_HPP
+#define KCACHE_BEAST_DETAIL_SESSION_HPP
 /// \file
 /// Floor 5. `session`: one connection of a server, from its first request to its last.
 
-#include <kcache/beast/http_text.hpp>
-#include <kcache/beast/input_buffer.hpp>
-#include <kcache/beast/lane.hpp>
+#include <kcache/beast/detail/http_text.hpp>
+#include <kcache/beast/detail/input_buffer.hpp>
+#include <kcache/beast/detail/lane.hpp>
 #include <kcache/beast/options.hpp>
-#include <kcache/beast/request_parser.hpp>
-#include <kcache/beast/socket_io.hpp>
+#include <kcache/beast/detail/request_parser.hpp>
+#include <kcache/beast/detail/socket_io.hpp>
 #include <kcache/cluster/transport.hpp>
 #include <kcache/policies/executor.hpp>
 

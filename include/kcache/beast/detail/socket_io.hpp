@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef KCACHE_BEAST_SOCKET_IO_HPP
-#define KCACHE_BEAST_SOCKET_IO_HPP
+#ifndef KCACHE_BEAST_DETAIL_SOCKET_IO_HPP
+#define KCACHE_BEAST_DETAIL_SOCKET_IO_HPP
 /// \file
 /// Floor 5. What server and client do alike with a socket: its options, and gathered writes.
 

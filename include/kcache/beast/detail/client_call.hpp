@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef KCACHE_BEAST_CLIENT_CALL_HPP
-#define KCACHE_BEAST_CLIENT_CALL_HPP
+#ifndef KCACHE_BEAST_DETAIL_CLIENT_CALL_HPP
+#define KCACHE_BEAST_DETAIL_CLIENT_CALL_HPP
 /// \file
 /// Floor 5. `client_call`: a request on its way, and the promise that it is answered exactly once.
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef KCACHE_BEAST_INPUT_BUFFER_HPP
-#define KCACHE_BEAST_INPUT_BUFFER_HPP
+#ifndef KCACHE_BEAST_DETAIL_INPUT_BUFFER_HPP
+#define KCACHE_BEAST_DETAIL_INPUT_BUFFER_HPP
 /// \file
 /// Floor 5. `input_buffer`: the one flat buffer of a connection, that messages are parsed from.
 

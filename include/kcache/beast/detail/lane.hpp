@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef KCACHE_BEAST_LANE_HPP
-#define KCACHE_BEAST_LANE_HPP
+#ifndef KCACHE_BEAST_DETAIL_LANE_HPP
+#define KCACHE_BEAST_DETAIL_LANE_HPP
 /// \file
 /// Floor 5. `lane`: one line of execution and the deadlines of everything that lives on it.
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef KCACHE_BEAST_CLIENT_HPP
-#define KCACHE_BEAST_CLIENT_HPP
+#ifndef KCACHE_BEAST_DETAIL_CLIENT_HPP
+#define KCACHE_BEAST_DETAIL_CLIENT_HPP
 /// \file
 /// Floor 5. `http_client`: calls to peers, over a pool of kept connections for each.
 
-#include <kcache/beast/client_pool.hpp>
+#include <kcache/beast/detail/client_pool.hpp>
 #include <kcache/beast/io_threads.hpp>
 #include <kcache/beast/options.hpp>
 #include <kcache/cluster/transport.hpp>

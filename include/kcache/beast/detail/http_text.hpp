@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef KCACHE_BEAST_HTTP_TEXT_HPP
-#define KCACHE_BEAST_HTTP_TEXT_HPP
+#ifndef KCACHE_BEAST_DETAIL_HTTP_TEXT_HPP
+#define KCACHE_BEAST_DETAIL_HTTP_TEXT_HPP
 /// \file
 /// Floor 5. HTTP/1.1 heads as text: written by hand into a string that is used again and again.
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef KCACHE_BEAST_RESPONSE_PARSER_HPP
-#define KCACHE_BEAST_RESPONSE_PARSER_HPP
+#ifndef KCACHE_BEAST_DETAIL_RESPONSE_PARSER_HPP
+#define KCACHE_BEAST_DETAIL_RESPONSE_PARSER_HPP
 /// \file
 /// Floor 5. `response_parser`: one HTTP/1.1 reply, its body going straight to where it will live.
 
-#include <kcache/beast/http_text.hpp>
+#include <kcache/beast/detail/http_text.hpp>
 #include <kcache/beast/options.hpp>
 #include <kcache/bytes.hpp>
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef KCACHE_BEAST_REQUEST_PARSER_HPP
-#define KCACHE_BEAST_REQUEST_PARSER_HPP
+#ifndef KCACHE_BEAST_DETAIL_REQUEST_PARSER_HPP
+#define KCACHE_BEAST_DETAIL_REQUEST_PARSER_HPP
 /// \file
 /// Floor 5. `request_parser`: one HTTP/1.1 request out of a flat buffer, or the status it deserves.
 
-#include <kcache/beast/http_text.hpp>
+#include <kcache/beast/detail/http_text.hpp>
 #include <kcache/beast/options.hpp>
 #include <kcache/cluster/transport.hpp>
 

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
-#ifndef KCACHE_BEAST_CLIENT_CONNECTION_HPP
-#define KCACHE_BEAST_CLIENT_CONNECTION_HPP
+#ifndef KCACHE_BEAST_DETAIL_CLIENT_CONNECTION_HPP
+#define KCACHE_BEAST_DETAIL_CLIENT_CONNECTION_HPP
 /// \file
 /// Floor 5. `client_connection`: one keep-alive connection to a peer.
 
-#include <kcache/beast/client_call.hpp>
-#include <kcache/beast/http_text.hpp>
-#include <kcache/beast/input_buffer.hpp>
-#include <kcache/beast/lane.hpp>
+#include <kcache/beast/detail/client_call.hpp>
+#include <kcache/beast/detail/http_text.hpp>
+#include <kcache/beast/detail/input_buffer.hpp>
+#include <kcache/beast/detail/lane.hpp>
 #include <kcache/beast/options.hpp>
-#include <kcache/beast/response_parser.hpp>
-#include <kcache/beast/socket_io.hpp>
+#include <kcache/beast/detail/response_parser.hpp>
+#include <kcache/beast/detail/socket_io.hpp>
 #include <kcache/config.hpp>
 #include <kcache/error.hpp>
 
