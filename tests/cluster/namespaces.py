@@ -102,6 +102,9 @@ try:
         if not good:
             skip(reason)
         made.append(name)
+        good, reason = ip("netns", "exec", name, "true")  # as in a chroot, which has no mounts
+        if not good:
+            skip(reason)
     good, reason = ip("link", "add", CABLE[0], "netns", SPACES[0], "type", "veth", "peer", "name",
                       CABLE[1], "netns", SPACES[1])
     if not good:

@@ -63,7 +63,7 @@ def main():
         elif how == "cmake":
             for name in ("CMakeLists.txt", source.name):
                 shutil.copy(HERE / name, folder)
-            do("cmake", "-S", folder, "-B", folder / "cmake", f"-DWHICH={which}",
+            do("cmake", "-G", "Ninja", "-S", folder, "-B", folder / "cmake", f"-DWHICH={which}",
                f"-DPACKAGE={package}", env=environment)
             do("cmake", "--build", folder / "cmake", env=environment)
             program = folder / "cmake" / "consumer"
