@@ -87,10 +87,13 @@ def main():
         check_header(report, header)
     for floor, pattern in tree.floor_rules():
         report.check(floor == "stated" or floor.isdigit(), f"floors.txt: floor {floor}?")
-    # impl/x.hpp is the foot of x.hpp, or of detail/x.hpp.
+    # impl/x.hpp, and where it was split impl/x_part.hpp, is the foot of x.hpp, or of detail/x.hpp.
     for header in tree.headers():
         if "impl/" in header:
-            owners = [header.replace("impl/", place, 1) for place in ("", "detail/")]
+            stem = header.removesuffix(".hpp")
+            stems = [stem] + ([stem.rpartition("_")[0]] if "_" in stem else [])
+            owners = [f"{s.replace('impl/', place, 1)}.hpp" for s in stems
+                      for place in ("", "detail/")]
             report.check(any((tree.KCACHE / o).is_file()
                              and header in tree.kcache_includes(f"include/kcache/{o}")
                              for o in owners),

@@ -4,6 +4,7 @@
 
 #include "support/allocations.hpp"
 #include "support/catch.hpp"
+#include "support/failing_new.hpp"
 
 #include <kcache/testing/manual_clock.hpp>
 
@@ -18,63 +19,6 @@
 #include <utility>
 
 using namespace std::chrono_literals;
-
-namespace {
-
-thread_local std::size_t allocated = 0;
-/// Which allocation fails; 0 for none.
-thread_local std::size_t failing_one = 0;
-thread_local bool failed = false;
-
-void* allocate_or_null(std::size_t size, std::size_t alignment) noexcept {
-  if (++allocated == failing_one) {
-    failed = true;
-    return nullptr;
-  }
-  std::size_t const room = (size + alignment - 1) / alignment * alignment;
-  return std::aligned_alloc(alignment, room == 0 ? alignment : room);
-}
-void* allocate(std::size_t size, std::size_t alignment) {
-  void* p = allocate_or_null(size, alignment);
-  if (!p) throw std::bad_alloc{};
-  return p;
-}
-
-}  // namespace
-
-namespace test {
-
-std::size_t allocations() noexcept { return allocated; }
-failing_allocation::failing_allocation(std::size_t n) noexcept {
-  failing_one = allocated + n;
-  failed = false;
-}
-failing_allocation::~failing_allocation() { failing_one = 0; }
-bool failing_allocation::happened() const noexcept { return failed; }
-
-}  // namespace test
-
-void* operator new(std::size_t size) { return allocate(size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t a) {
-  return allocate(size, static_cast<std::size_t>(a));
-}
-// A sanitizer brings its own of each, so all that are used must be ours.
-void* operator new(std::size_t size, std::nothrow_t const&) noexcept {
-  return allocate_or_null(size, alignof(std::max_align_t));
-}
-void* operator new(std::size_t size, std::align_val_t a, std::nothrow_t const&) noexcept {
-  return allocate_or_null(size, static_cast<std::size_t>(a));
-}
-void* operator new[](std::size_t size) { return operator new(size); }
-void* operator new[](std::size_t size, std::align_val_t a) { return operator new(size, a); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
 
 namespace {
 

@@ -130,5 +130,6 @@ class cluster_core final : public cluster_side,
 }  // namespace kcache::detail
 
 #include <kcache/impl/cluster_core.hpp>
+#include <kcache/impl/cluster_core_serving.hpp>
 
 #endif
