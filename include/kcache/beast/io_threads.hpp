@@ -13,6 +13,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/strand.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -54,7 +55,7 @@ class io_threads {
  public:
   /// Starts the threads. \throws std::system_error if the system has none to give.
   explicit io_threads(options const& o) {
-    std::size_t const n = o.io_threads == 0 ? 1 : o.io_threads;
+    std::size_t const n = o.io_threads == 0 ? automatic() : o.io_threads;
     if (o.executor) {
       for (std::size_t i = 0; i != n; ++i)
         lanes_.push_back(std::make_shared<lane>(boost::asio::make_strand(o.executor), o.tick));
@@ -111,6 +112,10 @@ class io_threads {
   }
 
  private:
+  static std::size_t automatic() noexcept {
+    return std::clamp(std::thread::hardware_concurrency() / 2, 1u, 4u);
+  }
+
   struct worker {
     boost::asio::io_context context{1};
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{

@@ -26,9 +26,10 @@ struct options {
   std::optional<std::uint16_t> port = std::nullopt;
   bool insecure_ok = false;
 
-  /// Threads of the transport's own, each with its own connections; at least 1. With `executor`,
-  /// the number of strands.
-  unsigned io_threads = 2;
+  /// Threads of the transport's own, each with its own connections. 0: half the processors, 1 to 4
+  /// (on two processors one thread serves more requests, each for less, than two: they batch). With
+  /// `executor`, the number of strands.
+  unsigned io_threads = 0;
   /// If set, no thread is started and all runs on strands over this executor. Its context must be
   /// running until `stop` has returned, on some thread other than the one that calls `stop`.
   boost::asio::any_io_executor executor = {};

@@ -106,6 +106,7 @@ struct keeper {
 options quick() {
   options o;
   o.tick = 5ms;
+  o.io_threads = 2;  // whatever the machine
   o.linger = 5'000ms;
   return o;
 }

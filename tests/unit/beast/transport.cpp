@@ -54,6 +54,7 @@ kcache::beast::options quick() {
   kcache::beast::options o;
   o.port = std::uint16_t{0};
   o.tick = 5ms;
+  o.io_threads = 2;  // whatever the machine
   o.connect_timeout = 10s;
   return o;
 }
