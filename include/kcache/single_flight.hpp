@@ -26,8 +26,8 @@
 /// may not be stored (`may_store` is false from then on), and a later caller opens a new flight.
 /// That is how an invalidation wins over a load that began before it.
 ///
-/// Locks: 16 stripes by hash. Nothing of the user's runs under a stripe but the copy of a key and
-/// its comparison. Thread safe.
+/// Locks: 16 stripes by hash. Nothing of the user's runs under a stripe but a key's copy, its
+/// comparison and its destruction, which must not come back here. Thread safe.
 
 #include <kcache/detail/wait_graph.hpp>
 #include <kcache/loader.hpp>

@@ -11,7 +11,7 @@
 /// |---|---|---|
 /// | `e.now()` | `time_point` | the time that the deadlines below are compared with |
 /// | `e.post(task)` | | runs `task` once, later, never inside `post`; may throw `bad_alloc` |
-/// | `e.schedule_at(t, task)` | `timer_id` | runs `task` once, at `t` or a little later |
+/// | `e.schedule_at(t, task)` | `timer_id` | runs `task` once, at `t` or a little later; no order is promised among timers |
 /// | `e.cancel(id)` | `bool` | true: the task will not run, and is destroyed; false: it ran, runs, or was cancelled |
 /// | `e.wait_until(event, t)` | `bool` | blocks until `event` is set (true) or `t` has come (false) |
 ///
