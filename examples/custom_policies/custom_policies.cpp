@@ -35,38 +35,40 @@ class round_clock {
 // --- an eviction policy: who has to go when the cache is full -----------------------------------
 
 // Least frequently used: the entry with the fewest reads goes, among equals the one put last.
-// `hook` is what each entry carries for the policy; the queue strings the entries together by it.
+// Entries lie in numbered slots; `hook` is what each slot carries for the policy, and the queue
+// strings the slots together by it.
 struct fewest_reads {
   struct hook {
-    hook* next = nullptr;
+    kcache::slot next = kcache::no_slot;
     unsigned reads = 0;
   };
 
-  template <class Node>
+  template <class Entries>
   class queue {
    public:
-    explicit queue(std::uint64_t /*capacity*/) noexcept {}
+    queue(Entries const& entries, std::uint64_t /*capacity*/) noexcept : entries_{entries} {}
 
-    void insert(Node& n) noexcept {
-      hook& h = n;
-      h = {first_, 0};
-      first_ = &h;
+    void insert(kcache::slot s) noexcept {
+      entries_.hook(s) = {first_, 0};
+      first_ = s;
     }
-    void touch(Node& n) noexcept { ++static_cast<hook&>(n).reads; }
-    void erase(Node& n) noexcept {
-      hook** at = &first_;
-      while (*at != &static_cast<hook&>(n)) at = &(*at)->next;
-      *at = (*at)->next;
+    void touch(kcache::slot s) noexcept { ++entries_.hook(s).reads; }
+    void erase(kcache::slot s) noexcept {
+      kcache::slot* at = &first_;
+      while (*at != s) at = &entries_.hook(*at).next;
+      *at = entries_.hook(s).next;
     }
-    [[nodiscard]] Node* victim() noexcept {
-      hook* fewest = first_;
-      for (hook* h = first_; h; h = h->next)
-        if (h->reads < fewest->reads) fewest = h;
-      return static_cast<Node*>(fewest);
+    [[nodiscard]] kcache::slot evict() noexcept {
+      kcache::slot fewest = first_;
+      for (kcache::slot s = first_; s != kcache::no_slot; s = entries_.hook(s).next)
+        if (entries_.hook(s).reads < entries_.hook(fewest).reads) fewest = s;
+      if (fewest != kcache::no_slot) erase(fewest);
+      return fewest;
     }
 
    private:
-    hook* first_ = nullptr;
+    Entries entries_;
+    kcache::slot first_ = kcache::no_slot;
   };
 };
 

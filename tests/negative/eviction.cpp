@@ -9,18 +9,17 @@ struct newest_goes {
 #if ERROR_CASE != 1
   struct hook {};
 #endif
-  template <class Node>
+  template <class Entries>
   struct queue {
-    explicit queue(std::uint64_t) {}
-    void insert(Node& n) noexcept { newest = &n; }
+    queue(Entries const&, std::uint64_t) {}
+    void insert(kcache::slot s) noexcept { newest = s; }
 #if ERROR_CASE == 2
-    void touch(Node&) {}
+    void erase(kcache::slot) { newest = kcache::no_slot; }
 #else
-    void touch(Node&) noexcept {}
+    void erase(kcache::slot) noexcept { newest = kcache::no_slot; }
 #endif
-    void erase(Node& n) noexcept { newest = newest == &n ? nullptr : newest; }
-    Node* victim() noexcept { return newest; }
-    Node* newest = nullptr;
+    kcache::slot evict() noexcept { return newest; }
+    kcache::slot newest = kcache::no_slot;
   };
 };
 

@@ -4,63 +4,129 @@
 /// \file
 /// Floor 1. The eviction policy: which entry goes when a shard is full.
 ///
-/// A policy `E` nests a hook, which every entry carries as a base class, and a queue of entries,
-/// of which each shard has one. `Node` stands for the entry, `n` for one of them.
+/// A shard keeps its entries in numbered slots. A policy `E` nests a hook, its own fields in each
+/// slot, and a queue of slots, of which each shard has one. `s` stands for a slot, `e` for the
+/// view through which the queue reaches its hooks.
 ///
 /// | expression | result | semantics |
 /// |---|---|---|
-/// | `E::hook` | | default constructible; the policy's own fields in each entry, to be reached as `hook& h = n`, as the entry has members of its own |
-/// | `E::template queue<Node>` | | `Node` derives from `E::hook`; incomplete when this is named |
-/// | `queue<Node> q{capacity}` | | `capacity`: the shard's share (`std::uint64_t`); may throw |
-/// | `q.insert(n)` | | `n` joins; it is in no queue |
-/// | `q.touch(n)` | | `n`, which is in `q`, was read |
-/// | `q.erase(n)` | | `n`, which is in `q`, leaves, for whatever reason |
-/// | `q.victim()` | `Node*` | whom to evict next; null only if `q` is empty. The cache erases it at once |
-/// | `n.hash()`, `n.weight()` | `std::uint64_t` | what the policy may ask of an entry, const |
+/// | `E::hook` | | default constructible, copied without throwing (a table that grows moves its hooks) |
+/// | `E::template queue<Entries>` | | `Entries` is incomplete when this is named |
+/// | `queue<Entries> q{e, capacity}` | | `e`: an `Entries`, to be kept as a copy; `capacity`: the shard's share (`std::uint64_t`); may throw |
+/// | `q.insert(s)` | | `s` joins; it is in no queue |
+/// | `q.erase(s)` | | `s`, which is in `q`, leaves: erased, expired or replaced |
+/// | `q.evict()` | `slot` | takes the victim out of `q` and returns it; `no_slot` only if `q` is empty |
+/// | `e.hook(s)` | `E::hook&` | of a slot that is in `q` |
+/// | `e.hash(s)`, `e.weight(s)` | `std::uint64_t` | what the policy may ask of a slot that is in `q`; `hash` may read the key's bytes |
 ///
-/// Every call is made under the shard's lock, so a queue needs none of its own; it must not call
-/// the cache. `insert`, `touch`, `erase` and `victim` are `noexcept`: whatever a queue must
-/// allocate it allocates when it is made. They should take O(1), amortised. A queue stays where it
-/// was made and does not outlive its nodes; nodes may leave it only by `erase`. Expired entries go
-/// without the queue being asked. Replacing a value inserts the new entry and erases the old one.
+/// How it hears of reads, one of the two or neither:
 ///
-/// Models, cheapest first: `fifo`, `lru` (the default). `testing/eviction_laws.hpp` checks yours:
+/// | expression | semantics |
+/// |---|---|
+/// | `q.touch(s)` | `s`, which is in `q`, was read. Readers leave notes in rings; they are told in the order of the reads, and before the next insert, erase or evict. Reads that overlap may be told in any order, and a note may be lost or meant for the slot's former entry |
+/// | `E::mark(h)` | static: the entry of hook `h` was read. Called by readers, without a lock and several at once, also for an entry that has just left: use `read_mark` |
+///
+/// And, each of them optional:
+///
+/// | expression | semantics |
+/// |---|---|
+/// | `q.missed(hash)` | a key of that hash, which has no entry, is about to be put; said before room is made for it. Its `insert` may fail to follow (too heavy) |
+/// | `q.replaced(s)` | the value, and perhaps the weight, of `s` is a new one. Without it a replacement is an `erase` before and an `insert` after |
+/// | `q.reserve(n)` | slots will be numbered below `n` from now on (`std::size_t`, never less than before); may throw, then nothing has changed |
+/// | `q.resize(capacity)` | the share is another from now on; what is too much is evicted next |
+/// | `E::max_slots` or `queue<Entries>::max_slots` | the hook can name only slots below this number (a `slot`): a shard keeps no more entries |
+/// | `q.heap_bytes()` | what the queue has allocated (`std::size_t`), for `memory_usage()` |
+/// | `q.soon()` | a slot that will probably be evicted two evictions on, or `no_slot`: the cache fetches it ahead |
+///
+/// All calls but `mark` are made under the shard's lock, so a queue needs none of its own; it must
+/// not call the cache. All but `reserve` and the constructor are `noexcept`: whatever must be
+/// allocated is allocated there. They should take O(1), amortised. A queue stays where it was
+/// made. Nothing may depend on addresses, time or chance, so that equal calls choose equal victims.
+///
+/// Models, cheapest first: `fifo`, `sieve`, `clock_hand`, `lru` (the default), `s3_fifo`,
+/// `w_tinylfu`. `testing/eviction_laws.hpp` checks yours:
 ///
 ///     kcache::testing::check_eviction_laws<my_policy>(
 ///         [](bool kept, char const* law) { if (!kept) std::puts(law); });
 
+#include <atomic>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
 namespace kcache {
 
-namespace detail {
+/// The number of a place for an entry within its shard; used anew when its entry has left.
+using slot = std::uint32_t;
+inline constexpr slot no_slot = static_cast<slot>(-1);
 
-/// The least that a queue may expect of its nodes.
-template <class Hook>
-struct eviction_node : Hook {
-  [[nodiscard]] std::uint64_t hash() const noexcept;
-  [[nodiscard]] std::uint64_t weight() const noexcept;
+/// A small number that readers raise without a lock. Raising is a load and a store, not an atomic
+/// addition: of reads that overlap some may be lost, none is invented.
+class read_mark {
+ public:
+  constexpr read_mark() noexcept = default;
+  read_mark(read_mark const& other) noexcept : reads_{other.reads()} {}
+  read_mark& operator=(read_mark const& other) noexcept {
+    set(other.reads());
+    return *this;
+  }
+
+  [[nodiscard]] std::uint8_t reads() const noexcept {
+    return reads_.load(std::memory_order_relaxed);
+  }
+  void set(std::uint8_t reads) noexcept { reads_.store(reads, std::memory_order_relaxed); }
+  /// One more, up to `most`. Does not write where nothing changes, so that a hot entry's cache
+  /// line stays shared.
+  void raise(std::uint8_t most) noexcept {
+    if (auto const n = reads(); n < most) set(static_cast<std::uint8_t>(n + 1));
+  }
+
+ private:
+  std::atomic<std::uint8_t> reads_{0};
 };
 
-template <class Queue, class Node>
+namespace detail {
+
+/// The least that a queue may expect of its entries.
+template <class Hook>
+struct eviction_entries {
+  [[nodiscard]] Hook& hook(slot) const noexcept;
+  [[nodiscard]] std::uint64_t hash(slot) const noexcept;
+  [[nodiscard]] std::uint64_t weight(slot) const noexcept;
+};
+
+template <class Queue, class Entries>
 concept eviction_queue =
-    std::constructible_from<Queue, std::uint64_t> && requires(Queue& q, Node& n) {
-      { q.insert(n) } noexcept -> std::same_as<void>;
-      { q.touch(n) } noexcept -> std::same_as<void>;
-      { q.erase(n) } noexcept -> std::same_as<void>;
-      { q.victim() } noexcept -> std::same_as<Node*>;
+    std::constructible_from<Queue, Entries const&, std::uint64_t> && requires(Queue& q, slot s) {
+      { q.insert(s) } noexcept -> std::same_as<void>;
+      { q.erase(s) } noexcept -> std::same_as<void>;
+      { q.evict() } noexcept -> std::same_as<slot>;
     };
+
+/// Wants every read told in order.
+template <class E, class Queue>
+concept touched_eviction = requires(Queue& q, slot s) {
+  { q.touch(s) } noexcept -> std::same_as<void>;
+};
+/// Marks the entries that are read.
+template <class E>
+concept marked_eviction = requires(typename E::hook& h) {
+  { E::mark(h) } noexcept -> std::same_as<void>;
+};
+
+template <class E>
+using probe_queue = typename E::template queue<eviction_entries<typename E::hook>>;
 
 }  // namespace detail
 
 template <class E>
 concept eviction =
     std::is_class_v<typename E::hook> && std::default_initializable<typename E::hook> &&
-    detail::eviction_queue<
-        typename E::template queue<detail::eviction_node<typename E::hook>>,
-        detail::eviction_node<typename E::hook>>;
+    std::is_nothrow_copy_constructible_v<typename E::hook> &&
+    std::is_nothrow_copy_assignable_v<typename E::hook> &&
+    detail::eviction_queue<detail::probe_queue<E>, detail::eviction_entries<typename E::hook>> &&
+    !(detail::touched_eviction<E, detail::probe_queue<E>> && detail::marked_eviction<E>);
 
 }  // namespace kcache
 

@@ -9,10 +9,13 @@
 /// | `E e;` `E f{e};` | | an object that the cache stores |
 /// | `e.expires_at(key, value, w)` on a const object | `time_point` | `w` is a `write_time`; called once per put, outside the locks, by several threads at once; may throw |
 ///
+/// | `e.idle()` on a const object, optional | `duration` | an entry that was neither written nor read for so long expires too; more than zero; asked once, by the cache's constructor |
+///
 /// `key` and `value` are views. An entry is served while the clock is before the result; `never`
 /// keeps it until it is evicted, an instant that is not after `w.now` stores nothing.
 ///
-/// Models: `expire_after_write` (the default); a policy of yours, by value for instance:
+/// Models: `expire_after_write` (the default); `expire_after_access`; `jittered` around either; a
+/// policy of yours, by value for instance:
 ///
 ///     struct by_lease {
 ///       auto expires_at(int, lease const& l, kcache::write_time const& w) const {
@@ -24,6 +27,8 @@
 #include <kcache/time.hpp>
 
 #include <concepts>
+#include <cstdint>
+#include <utility>
 
 namespace kcache {
 
@@ -35,6 +40,9 @@ struct write_time {
   ttl requested;
   /// The cache's default; never `use_default()`.
   ttl default_ttl;
+  /// 64 uniform bits, others for each key, instant and cache, for policies that need chance. They
+  /// follow from the cache's random source, so that a seeded one makes them reproducible.
+  std::uint64_t draw = 0;
 };
 
 template <class E, class Key, class Value>
@@ -51,6 +59,75 @@ struct expire_after_write {
                                                 write_time const& w) const noexcept {
     return w.requested.value_or(w.default_ttl).expires_at(w.now);
   }
+};
+
+/// Besides what `Base` says, an entry expires when it was neither written nor read for `idle`:
+///
+///     struct sessions : kcache::default_policies {
+///       using expiry = kcache::expire_after_access<>;
+///     };
+///     kcache::cache<int, page, sessions> c{
+///         {.capacity = 512, .expiry = kcache::expire_after_access<>{30min}}};
+///
+/// A read that moves an entry's deadline takes the shard's lock; with `coarse_clock` that is at
+/// most one read per entry and tick. 8 bytes an entry.
+template <class Base = expire_after_write>
+class expire_after_access {
+ public:
+  explicit constexpr expire_after_access(duration idle, Base base = {}) noexcept
+      : idle_{idle}, base_(base) {}
+
+  template <class Key, class Value>
+  [[nodiscard]] constexpr time_point expires_at(Key const& key, Value const& value,
+                                                write_time const& w) const
+      noexcept(noexcept(std::declval<Base const&>().expires_at(key, value, w))) {
+    return base_.expires_at(key, value, w);
+  }
+  [[nodiscard]] constexpr duration idle() const noexcept { return idle_; }
+
+ private:
+  duration idle_;
+  [[no_unique_address]] Base base_;
+};
+
+/// Spreads the expiry of entries that are written together, so that they are not loaded together
+/// again: what `Base` says becomes longer or shorter by up to a fraction, uniformly.
+///
+///     struct spread : kcache::default_policies {
+///       using expiry = kcache::jittered<>;
+///     };
+///     kcache::cache<int, page, spread> c{
+///         {.capacity = 512, .ttl = 60s, .expiry = kcache::jittered<>{0.2}}};   // 48 s to 72 s
+template <class Base = expire_after_write>
+class jittered {
+ public:
+  /// `fraction`: from 0, no jitter, to 1; what is outside is taken for the nearer of the two. By
+  /// default a tenth.
+  explicit constexpr jittered(double fraction = 0.1, Base base = {}) noexcept
+      : fraction_{fraction > 0 ? (fraction < 1 ? fraction : 1) : 0}, base_(base) {}
+
+  template <class Key, class Value>
+  [[nodiscard]] constexpr time_point expires_at(Key const& key, Value const& value,
+                                                write_time const& w) const
+      noexcept(noexcept(std::declval<Base const&>().expires_at(key, value, w))) {
+    time_point const t = base_.expires_at(key, value, w);
+    if (t == never || t <= w.now) return t;
+    // From -1 to 1, by 53 bits.
+    double const chance = static_cast<double>(w.draw >> 11U) * 0x1p-52 - 1;
+    double const length = static_cast<double>((t - w.now).count()) * (1 + fraction_ * chance);
+    if (length >= 0x1p63) return never;
+    // A nanosecond at least: jitter delays or hastens, it does not forbid.
+    return after(w.now, duration{length < 1 ? 1 : static_cast<std::int64_t>(length)});
+  }
+  [[nodiscard]] constexpr duration idle() const noexcept
+    requires requires(Base const& b) { b.idle(); }
+  {
+    return base_.idle();
+  }
+
+ private:
+  double fraction_;
+  [[no_unique_address]] Base base_;
 };
 
 }  // namespace kcache

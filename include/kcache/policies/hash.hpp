@@ -7,7 +7,7 @@
 /// | expression | result | semantics |
 /// |---|---|---|
 /// | `H h;` `H g{h};` | | an object that the cache stores |
-/// | `h(key)` on a const object | unsigned, 64 bits | equal keys, equal result; thread safe; may throw |
+/// | `h(key)` on a const object | unsigned, 64 bits | equal keys, equal result; thread safe; may throw; a `noexcept` one is computed again instead of being kept with each entry |
 /// | `h.seed(r)` | | optional: the cache calls it once, with its random source `r` |
 /// | `H::is_avalanching` | | optional: says that every bit of a key changes every bit of the result |
 ///
@@ -77,7 +77,8 @@ class keyed_hash {
 
   template <class T>
     requires(detail::is_string_view<T> || detail::word<T> || detail::std_hashable<T>)
-  [[nodiscard]] std::uint64_t operator()(T const& key) const {
+  [[nodiscard]] std::uint64_t operator()(T const& key) const
+      noexcept(detail::is_string_view<T> || detail::word<T> || noexcept(std::hash<T>{}(key))) {
     if constexpr (detail::is_string_view<T>) {
       return detail::siphash<1, 3>(key_, key.data(),
                                    key.size() * sizeof(typename T::value_type));
@@ -96,7 +97,7 @@ namespace detail {
 
 /// What the cache calls: `h(key)`, mixed unless the policy says that it need not be.
 template <class H, class View>
-[[nodiscard]] std::uint64_t hash_of(H const& h, View const& key) {
+[[nodiscard]] std::uint64_t hash_of(H const& h, View const& key) noexcept(noexcept(h(key))) {
   if constexpr (requires { typename H::is_avalanching; }) {
     return h(key);
   } else {

@@ -6,7 +6,7 @@
 ///
 /// | expression | result | semantics |
 /// |---|---|---|
-/// | `S s;` `S t{s};` | | the cache keeps a copy of the options' object per shard, and one for loads |
+/// | `S s;` `S t{s};` | | the cache keeps a copy of the options' object |
 /// | `s.on_hit()` `s.on_miss()` | | a `get` found a live entry, or none |
 /// | `s.on_load()` `s.on_load_failure()` | | a group's loader answered (value or not found), or failed |
 /// | `s.on_removal(cause)` | | an entry left; `cause` is a `removal_cause` |
@@ -20,6 +20,7 @@
 ///
 ///     kcache::cache<int, page, kcache::with_stats<kcache::no_stats>> c{{.capacity = 512}};
 
+#include <kcache/detail/reader.hpp>
 #include <kcache/policies/removal.hpp>
 
 #include <array>
@@ -49,8 +50,7 @@ struct cache_stats {
   std::uint64_t entries = 0;
   /// Their weight; equals `entries` without a weigher.
   std::uint64_t weight = 0;
-  /// The memory that the entries and their tables take, the allocator's own overhead apart:
-  /// nodes, tables, and what `storage_traits<T>::heap_bytes` tells.
+  /// What `cache::memory_usage()` says.
   std::uint64_t bytes = 0;
 
   /// Hits among all gets, 0 to 1; 0 before the first.
@@ -86,13 +86,17 @@ struct no_stats {
   constexpr void add_to(cache_stats&) const noexcept {}
 };
 
-/// One relaxed atomic counter per event. Being kept per shard, beside the lock that was taken
-/// anyway, they cost no cache line of their own.
+/// Counts exactly, without one thread waiting for another: each of the first 31 threads of the
+/// process that are alive has counters of its own, which it alone writes; later ones share some
+/// and add atomically. 4 KB per cache; a count costs about 1 ns, reading them all about 1 us.
 class counting_stats {
  public:
   counting_stats() noexcept = default;
+  /// The copy begins with what the other has counted.
   counting_stats(counting_stats const& other) noexcept {
-    for (std::size_t i = 0; i != counters_.size(); ++i) counters_[i].store(other.read(i), relaxed);
+    for (std::size_t i = 0; i != events; ++i) {
+      stripes_[shared].counters[i].store(other.read(i), relaxed);
+    }
   }
   counting_stats& operator=(counting_stats const&) = delete;
 
@@ -123,14 +127,30 @@ class counting_stats {
  private:
   static constexpr auto relaxed = std::memory_order_relaxed;
   /// Positions of the counters; four for removals come last.
-  enum counter : std::size_t { hit, miss, load, load_failure, refusal, removal };
+  enum counter : std::size_t { hit, miss, load, load_failure, refusal, removal, events = 9 };
+  static constexpr std::size_t shared = 31;
 
-  void count(std::size_t i) noexcept { counters_[i].fetch_add(1, relaxed); }
+  /// Two cache lines: hits and misses of one thread disturb no other's.
+  struct alignas(64) stripe {
+    std::array<std::atomic<std::uint64_t>, events> counters{};
+  };
+
+  [[gnu::always_inline]] void count(std::size_t i) noexcept {
+    detail::reader const* const r = detail::this_reader();
+    if (r && r->number < shared) {
+      std::atomic<std::uint64_t>& c = stripes_[r->number].counters[i];
+      c.store(c.load(relaxed) + 1, relaxed);
+    } else {
+      stripes_[shared].counters[i].fetch_add(1, relaxed);
+    }
+  }
   [[nodiscard]] std::uint64_t read(std::size_t i) const noexcept {
-    return counters_[i].load(relaxed);
+    std::uint64_t sum = 0;
+    for (stripe const& s : stripes_) sum += s.counters[i].load(relaxed);
+    return sum;
   }
 
-  std::array<std::atomic<std::uint64_t>, removal + 4> counters_{};
+  std::array<stripe, shared + 1> stripes_{};
 };
 
 static_assert(stats_recorder<no_stats> && stats_recorder<counting_stats>);

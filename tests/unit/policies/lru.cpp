@@ -3,7 +3,7 @@
 
 #include "support/catch.hpp"
 
-#include <kcache/testing/eviction_laws.hpp>
+#include <kcache/testing/eviction_bench.hpp>
 
 using bench = kcache::testing::eviction_bench<kcache::lru>;
 
@@ -34,4 +34,24 @@ TEST_CASE("lru: one that left and came back is the youngest", "[lru]") {
   CHECK(b.evict() == 1);
   CHECK(b.evict() == 2);
   CHECK(b.evict() == 0);
+}
+
+TEST_CASE("lru: a new value makes an entry the youngest", "[lru]") {
+  bench b{3, 3};
+  for (std::size_t key = 0; key != 3; ++key) b.access(key);
+  b.put(0, 1);
+  CHECK(b.evict() == 1);
+  CHECK(b.evict() == 2);
+  CHECK(b.evict() == 0);
+}
+
+TEST_CASE("lru foretells the victim after the next", "[lru]") {
+  bench b{4, 4};
+  CHECK(b.soon() == bench::none);
+  for (std::size_t key = 0; key != 4; ++key) b.access(key);
+  for (std::size_t next = 0; next != 3; ++next) {
+    CHECK(b.soon() == next + 1);
+    CHECK(b.evict() == next);
+  }
+  CHECK(b.soon() == bench::none);
 }
