@@ -4,13 +4,22 @@
 /// \file
 /// Floor 2. `cache`: a bounded, concurrent map whose entries may expire.
 ///
+/// # How entries are kept
+/// Chosen at compile time from the types and policies (detail/slots.hpp):
+///
+/// | types | kept as | a read |
+/// |---|---|---|
+/// | small trivially copyable key (16 bytes) and value (32 bytes), no weigher, no listener | a pair in the shard's table | takes no lock, copies |
+/// | key as above, or a string; any value | a cell: key and value in one allocation, strings flat | takes no lock; `get` adds to the cell's count |
+/// | any other key | a cell | takes the shard's lock |
+///
 /// # Shards and locks
-/// The cache is a row of shards. The high bits of a key's hash choose its shard, and each shard
-/// has its own mutex, hash table, eviction queue and heap of expiry instants, so calls for keys of
-/// different shards do not meet. A call takes one lock once. Under it run the key's `==`, the
-/// eviction policy, the stats recorder and a `put_if`'s guard; they must not call the cache. The
-/// hash, the weigher, the expiry policy, constructors, destructors and the removal listener run
-/// outside the locks.
+/// The cache is a row of shards. The high bits of a key's hash choose its shard; each shard has
+/// its own table, eviction queue and lock, so writes for keys of different shards do not meet.
+/// Reads without a lock see an entry that was current at some moment of the call. Under the lock
+/// run the key's `==`, the eviction policy, the stats recorder and a `put_if`'s guard; they must
+/// not call the cache. The hash, the weigher, the expiry policy, visitors, destructors and the
+/// removal listener run outside.
 ///
 /// # Bounds
 /// The capacity is divided exactly among the shards, and no shard exceeds its share at any
@@ -22,17 +31,17 @@
 /// `max_entry_weight` is given, see `cache_options`.
 ///
 /// # Expiry
-/// An entry's time counts from its write. From the instant of its expiry on, to the resolution of
-/// the clock, it is not served. An expired entry goes before any live one of its shard is
-/// evicted: the heap yields the first to expire. Each put also takes up to four expired entries
-/// with it, so that they do not pile up; until it is met, an expired entry counts in `size()` and
-/// `weight()`, never beyond the capacity.
+/// An entry's time counts from its write, or from its last read too (policies/expiry.hpp). From
+/// the instant of its expiry on, to the resolution of the clock, it is not served. An expired
+/// entry goes before any live one of its shard is evicted. Each put also takes with it what has
+/// expired among sixteen neighbours, if anything has; until it is met, an expired entry counts in
+/// `size()` and `weight()`, never beyond the capacity.
 ///
 /// # Cost
-/// One allocation per entry: key, value, links and count together. `get`, `peek`, `contains` and
-/// `erase` of a live entry that never expires are O(1) on average, as is `put`; leaving the expiry
-/// heap adds O(log n), entering it O(1) if entries have one TTL and O(log n) at worst, n being the
-/// entries of the shard that expire. A put that grows the table moves its shard's links, O(n).
+/// A put allocates once (a cell) or not at all (a pair), a read never. All calls are O(1) on
+/// average; a put of an entry that expires earlier than its neighbours adds O(log n). A put that
+/// doubles its shard's table copies its slots, O(n of the shard). Bytes per entry with `lru`: 40
+/// for 8 + 8 bytes, 168 for strings of 16 + 100 bytes.
 
 #include <kcache/cache_options.hpp>
 #include <kcache/config.hpp>
@@ -46,11 +55,14 @@
 #include <kcache/storage_traits.hpp>
 #include <kcache/time.hpp>
 
+#include <atomic>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace kcache {
 
@@ -65,6 +77,13 @@ struct put_result {
   handle<Value> entry;
 };
 
+/// What can be put where a `Stored` is kept: for strings, whatever is a view of characters.
+template <class T, class Stored>
+concept storable_as =
+    (detail::is_flat<Stored> &&
+     std::convertible_to<T const&, typename storage_traits<Stored>::view_type>) ||
+    (!detail::is_flat<Stored> && std::convertible_to<T, Stored>);
+
 /// A cache of `Value`s by `Key`.
 ///
 ///     kcache::cache<std::string, int> scores{{.capacity = 10'000, .ttl = 5min}};
@@ -76,9 +95,9 @@ struct put_result {
 /// Keys are looked up by `key_view`: `std::string_view` for strings (no allocation), `Key const&`
 /// otherwise.
 ///
-/// Thread safety: all members may be called from several threads at once. Calls for one key are
-/// ordered by its shard's lock. No reference into the cache is ever returned: values are read
-/// through handles, which outlive their entries and the cache.
+/// Thread safety: all members may be called from several threads at once, and calls for one key
+/// are linearizable. No reference into the cache is ever returned: values are read through
+/// handles, which outlive their entries and the cache, through visitors, or as copies.
 ///
 /// Exceptions: what a user's type or policy throws, `std::bad_alloc`, and nothing else. Then the
 /// cache is as it was: nothing stored, lost or locked.
@@ -136,6 +155,19 @@ class cache {
   /// The live entry of `key`, or an empty handle. Counts a hit or a miss and tells the eviction
   /// policy of a hit. An expired entry is a miss, and is removed.
   [[nodiscard]] handle_type get(key_view key);
+  /// As `get`, but calls `f(view)`, where view is what `*get(key)` yields, valid during the call.
+  /// True if there was a live entry. `f` runs on a copy, or on a value that it shares, and under
+  /// no lock: it may take its time, call the cache, and throw. The cheapest read of strings up to
+  /// 512 bytes: nothing is counted that other threads count too.
+  template <std::invocable<typename storage_traits<Value>::view_type> F>
+  bool visit(key_view key, F&& f);
+  /// As `get`, but yields a copy of the value itself.
+  [[nodiscard]] std::optional<Value> get_copy(key_view key)
+    requires std::copy_constructible<Value>;
+  /// `get` for each key of a range (of what converts to `key_view`), in its order. Memory for
+  /// sixteen keys is fetched at once, which pays where the cache does not fit into the processor's.
+  template <class Keys>
+  [[nodiscard]] std::vector<handle_type> get_many(Keys const& keys);
   /// As `get`, but leaves no trace: counts nothing, moves nothing, removes nothing.
   [[nodiscard]] handle_type peek(key_view key) const;
   /// True if there is a live entry; leaves no trace.
@@ -143,14 +175,15 @@ class cache {
 
   /// Stores `value` under `key`, in place of any other, for `time_to_live` (by default the
   /// cache's), and evicts what must go for it. Once it returned, no call yields the old value,
-  /// though handles to it remain valid.
-  put_result_type put(Key key, Value value, kcache::ttl time_to_live = {});
+  /// though handles to it remain valid. Strings are taken as views: no `std::string` is needed.
+  template <storable_as<Key> K = Key, storable_as<Value> V = Value>
+  put_result_type put(K&& key, V&& value, kcache::ttl time_to_live = {});
   /// As `put`, if `guard()`, which returns `bool`, says so. It is called at most once, under the
-  /// lock that orders all reads and erases of this key: an `erase` of `key` that began after the
+  /// lock that orders all writes and erases of this key: an `erase` of `key` that began after the
   /// guard did takes place after the store. It must not call the cache; if it throws, nothing
   /// changes.
-  template <std::predicate Guard>
-  put_result_type put_if(Key key, Value value, Guard guard, kcache::ttl time_to_live = {});
+  template <storable_as<Key> K = Key, storable_as<Value> V = Value, std::predicate Guard>
+  put_result_type put_if(K&& key, V&& value, Guard guard, kcache::ttl time_to_live = {});
   /// A handle to a value that is in no cache. May throw std::bad_alloc, and what a move throws.
   [[nodiscard]] static handle_type detached(Value value, time_point expires_at = never);
 
@@ -167,27 +200,65 @@ class cache {
   [[nodiscard]] std::size_t size() const;
   /// The sum of the entries' weights, never more than `capacity()`; O(shards).
   [[nodiscard]] std::uint64_t weight() const;
-  [[nodiscard]] std::uint64_t capacity() const noexcept { return plan_.capacity(); }
+  [[nodiscard]] std::uint64_t capacity() const noexcept {
+    return capacity_.load(std::memory_order_acquire);
+  }
+  /// Divides another capacity among the same shards. Where it is less, what is too much has been
+  /// evicted when this returns. Tables do not shrink.
+  /// \throws failure with errc::invalid_options if it is less than a shard's least: one entry, or
+  /// `max_entry_weight`. Then nothing has changed.
+  void set_capacity(std::uint64_t capacity);
   [[nodiscard]] std::size_t shard_count() const noexcept { return plan_.shards(); }
+  /// Bytes that the cache has from the heap, what its own object takes included: tables, cells
+  /// with the allocator's overhead, what `storage_traits<T>::heap_bytes` tells of keys and values,
+  /// and cells that have left but that a reader may still see. Values that only handles keep are
+  /// not. O(shards).
+  [[nodiscard]] std::size_t memory_usage() const;
   /// O(shards).
   [[nodiscard]] cache_stats stats() const;
 
   [[nodiscard]] clock_type const& clock() const noexcept { return clock_; }
   [[nodiscard]] kcache::ttl default_ttl() const noexcept { return default_ttl_; }
-  /// The recorder of what belongs to no shard: a group tells it of loads.
-  [[nodiscard]] stats_type& recorder() noexcept { return load_stats_; }
+  /// The recorder: a group tells it of loads.
+  [[nodiscard]] stats_type& recorder() noexcept { return stats_; }
 
  private:
   using shard_type = detail::shard<Key, Value, Policies>;
-  using entry_type = typename shard_type::entry_type;
+  using storage = typename shard_type::plan;
   using removed_type = typename shard_type::removed_type;
 
   static detail::shard_plan plan(options_type const& options);
+  [[nodiscard]] duration idle() const;
   [[nodiscard]] std::uint64_t hash_of(key_view key) const {
     return detail::hash_of(hash_, key);
   }
   [[nodiscard]] shard_type& shard_of(std::uint64_t hash) const noexcept {
     return shards_[plan_.shard_of(hash)];
+  }
+  template <bool Trace, class Take>
+  bool read(key_view key, std::uint64_t hash, Take const& take) const;
+  template <bool Trace>
+  [[nodiscard]] handle_type read_handle(key_view key, std::uint64_t hash) const;
+  void count(bool hit) noexcept { hit ? stats_.on_hit() : stats_.on_miss(); }
+  /// A view of what is kept flat; of what is not, `t` itself if it may be moved from, or an object
+  /// made of it.
+  template <class Stored, class T>
+  static decltype(auto) as_stored(T&& t) {
+    if constexpr (detail::is_flat<Stored>) {
+      return static_cast<typename storage_traits<Stored>::view_type>(t);
+    } else if constexpr (std::same_as<T, Stored>) {
+      return static_cast<Stored&&>(t);
+    } else {
+      return Stored(std::forward<T>(t));
+    }
+  }
+  template <class Stored, class T>
+  static typename storage_traits<Stored>::view_type view_of(T const& stored) noexcept {
+    if constexpr (detail::is_flat<Stored>) {
+      return stored;
+    } else {
+      return storage_traits<Stored>::view(stored);
+    }
   }
 
   [[no_unique_address]] clock_type clock_;
@@ -196,9 +267,12 @@ class cache {
   [[no_unique_address]] expiry_type expiry_;
   [[no_unique_address]] removal_listener_type on_removal_;
   kcache::ttl default_ttl_;
+  std::uint64_t draw_key_;
   detail::shard_plan plan_;
+  std::atomic<std::uint64_t> capacity_;
+  detail::spin_lock resizing_;
+  stats_type stats_;
   detail::fixed_array<shard_type> shards_;
-  stats_type load_stats_;
 };
 
 }  // namespace kcache

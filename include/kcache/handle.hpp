@@ -5,12 +5,15 @@
 /// Floor 2. `handle`: a share in a value that a cache gave out.
 
 #include <kcache/config.hpp>
-#include <kcache/detail/entry.hpp>
+#include <kcache/detail/cell.hpp>
 #include <kcache/fwd.hpp>
 #include <kcache/storage_traits.hpp>
 #include <kcache/time.hpp>
 
+#include <algorithm>
+#include <cstring>
 #include <memory>
+#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -31,6 +34,61 @@ class view_arrow {
 
 struct handle_access;
 
+/// Holds a small value itself; empty where the instant of expiry is the earliest of all.
+template <class Value, bool Small = is_small<Value>>
+class held_value {
+ public:
+  held_value() noexcept = default;
+  held_value(Value const& value, time_point expires_at) noexcept
+      : expires_at_{std::max(expires_at, time_point::min() + duration{1})} {
+    std::memcpy(bytes_, std::addressof(value), sizeof value);
+  }
+
+  [[nodiscard]] bool full() const noexcept { return expires_at_ != time_point::min(); }
+  [[nodiscard]] time_point expires_at() const noexcept { return expires_at_; }
+  [[nodiscard]] Value const& view() const noexcept {
+    return *std::launder(reinterpret_cast<Value const*>(bytes_));
+  }
+  friend bool operator==(held_value const& a, held_value const& b) noexcept {
+    return a.expires_at_ == b.expires_at_ &&
+           std::memcmp(a.bytes_, b.bytes_, sizeof(Value)) == 0;
+  }
+
+ private:
+  alignas(Value) unsigned char bytes_[sizeof(Value)]{};
+  time_point expires_at_ = time_point::min();
+};
+
+/// Holds a share in a cell.
+template <class Value>
+class held_value<Value, false> {
+ public:
+  held_value() noexcept = default;
+  /// Takes over one share of the caller's.
+  explicit held_value(cell<Value>* c) noexcept : cell_{c} {}
+  held_value(held_value const& other) noexcept : cell_{other.cell_} {
+    if (cell_) cell_->count().retain();
+  }
+  held_value(held_value&& other) noexcept : cell_{std::exchange(other.cell_, nullptr)} {}
+  held_value& operator=(held_value other) noexcept {
+    std::swap(cell_, other.cell_);
+    return *this;
+  }
+  ~held_value() {
+    if (cell_) cell_heap<Value>::release(*cell_);
+  }
+
+  [[nodiscard]] bool full() const noexcept { return cell_ != nullptr; }
+  [[nodiscard]] time_point expires_at() const noexcept { return cell_->expires_at(); }
+  [[nodiscard]] typename storage_traits<Value>::view_type view() const noexcept {
+    return cell_kind<Value>::view(*cell_);
+  }
+  friend bool operator==(held_value const&, held_value const&) noexcept = default;
+
+ private:
+  cell<Value>* cell_ = nullptr;
+};
+
 }  // namespace detail
 
 /// A value that stays valid and unchanged as long as the handle lives, whatever becomes of its
@@ -38,35 +96,35 @@ struct handle_access;
 ///
 ///     if (auto h = cache.get("Tom")) use(*h);       // empty: there was no such entry
 ///
-/// One pointer. Copies share the value through an atomic count; copying, moving and destroying
-/// never throw, but the last handle runs the destructors of the value and of its key. Distinct
-/// handles may be used from several threads at once, as `std::shared_ptr`. `*h` is a
-/// `std::string_view` for strings and a `Value const&` otherwise (`storage_traits<Value>`), valid
-/// as long as some handle to the value lives. Using `*` or `->` on an empty handle asserts.
+/// `*h` is a `std::string_view` for strings and a `Value const&` otherwise
+/// (`storage_traits<Value>`), valid as long as this handle lives. Copying, moving and destroying
+/// never throw. Distinct handles may be used from several threads at once, as `std::shared_ptr`.
+///
+/// Small values (trivially copyable, 32 bytes at most) lie in the handle itself, which is a copy.
+/// For all others a handle is one pointer; copies share the value through an atomic count, and the
+/// last one destroys it. Using `*` or `->` on an empty handle asserts.
 template <class Value>
 class handle {
  public:
   using value_type = Value;
   using view_type = typename storage_traits<Value>::view_type;
+  /// True if the value lies in the handle: a view goes with its handle, not with the last copy.
+  static constexpr bool holds_copy = detail::is_small<Value>;
 
   handle() noexcept = default;
-  handle(handle const& other) noexcept : cell_{other.cell_} {
-    if (cell_) cell_->retain();
-  }
-  handle(handle&& other) noexcept : cell_{std::exchange(other.cell_, nullptr)} {}
+  handle(handle const&) noexcept = default;
+  handle(handle&& other) noexcept : held_{std::exchange(other.held_, {})} {}
   handle& operator=(handle other) noexcept {
-    std::swap(cell_, other.cell_);
+    std::swap(held_, other.held_);
     return *this;
   }
-  ~handle() {
-    if (cell_) cell_->release();
-  }
+  ~handle() = default;
 
-  [[nodiscard]] explicit operator bool() const noexcept { return cell_ != nullptr; }
+  [[nodiscard]] explicit operator bool() const noexcept { return held_.full(); }
 
   [[nodiscard]] view_type operator*() const noexcept {
-    KCACHE_ASSERT(cell_);
-    return storage_traits<Value>::view(cell_->value());
+    KCACHE_ASSERT(held_.full());
+    return held_.view();
   }
   [[nodiscard]] auto operator->() const noexcept {
     if constexpr (std::is_reference_v<view_type>) {
@@ -77,20 +135,22 @@ class handle {
   }
 
   /// When the value stops being served, by the clock of its cache; `never` if it does not. A
-  /// handle yields its value after that instant too.
+  /// handle yields its value after that instant too. That a cache whose entries expire when idle
+  /// may stop serving it earlier does not show here.
   [[nodiscard]] time_point expires_at() const noexcept {
-    KCACHE_ASSERT(cell_);
-    return cell_->expires_at();
+    KCACHE_ASSERT(held_.full());
+    return held_.expires_at();
   }
 
-  /// True if both share one value, or both are empty.
+  /// True if both share one value, or both are empty; of small values, if bytes and expiry are
+  /// equal.
   friend bool operator==(handle const&, handle const&) noexcept = default;
 
  private:
   friend detail::handle_access;
-  explicit handle(detail::cell<Value>* adopted) noexcept : cell_{adopted} {}
+  explicit handle(detail::held_value<Value> held) noexcept : held_{std::move(held)} {}
 
-  detail::cell<Value>* cell_ = nullptr;
+  detail::held_value<Value> held_;
 };
 
 namespace detail {
@@ -99,14 +159,12 @@ namespace detail {
 struct handle_access {
   /// Takes over one share of the caller's.
   template <class Value>
-  [[nodiscard]] static handle<Value> adopt(cell<Value>* c) noexcept {
-    return handle<Value>{c};
+  [[nodiscard]] static handle<Value> adopt(cell<Value>& c) noexcept {
+    return handle<Value>{held_value<Value>{&c}};
   }
-  /// Adds a share.
   template <class Value>
-  [[nodiscard]] static handle<Value> share(cell<Value>& c) noexcept {
-    c.retain();
-    return handle<Value>{&c};
+  [[nodiscard]] static handle<Value> copy(Value const& value, time_point expires_at) noexcept {
+    return handle<Value>{held_value<Value>{value, expires_at}};
   }
 };
 

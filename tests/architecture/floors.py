@@ -36,6 +36,10 @@ ADAPTERS = [
 # System headers, where the standard library has no word for it.
 SYSTEM = {
     "policies/random.hpp": {"sys/random.h", "unistd.h"},
+    "detail/reader.hpp": {"linux/membarrier.h", "sys/syscall.h", "unistd.h"},
+    "detail/spin_lock.hpp": {"sched.h"},
+    "detail/slot_table.hpp": {"emmintrin.h"},
+    "detail/read_rings.hpp": {"x86intrin.h"},
     "beast/": {"sys/socket.h", "netinet/in.h", "netinet/tcp.h", "openssl/ssl.h"},
 }
 

@@ -16,7 +16,8 @@ SPDX = re.compile(r"(//|#|/\*) SPDX-License-Identifier: BSL-1\.0")
 # documents that we cite. A place to download from is the user's own affair.
 HOSTS = re.compile(r"""^([\w-]+|[\d.]+|\[[^\]]*\]|([\w-]+\.)*example(\.\w+)?
     |([\w-]+\.)*(test|invalid|local|internal))$""", re.X | re.I)
-CITED = {"www.boost.org", "boost.org", "github.com", "www.rfc-editor.org", "en.wikipedia.org",
+CITED = {"www.boost.org", "www.w3.org", "boost.org", "github.com", "www.rfc-editor.org",
+         "en.wikipedia.org",
          "jpa.kapsi.fi", "dl.acm.org", "www.usenix.org", "arxiv.org", "json-schema.org"}
 URL = re.compile(r"https?://(\[[^\]\s]*\]|[A-Za-z0-9.-]+)")
 MACHINE = re.compile(r"(?<![\w.$}])/(work|home|Users|mnt)/\w")

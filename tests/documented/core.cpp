@@ -5,6 +5,7 @@
 #include <kcache/cluster/wire_traits.hpp>
 #include <kcache/group.hpp>
 #include <kcache/testing/codec_laws.hpp>
+#include <kcache/testing/eviction_bench.hpp>
 #include <kcache/testing/eviction_laws.hpp>
 #include <kcache/testing/manual_clock.hpp>
 #include <kcache/testing/manual_executor.hpp>
@@ -92,6 +93,10 @@ void policies() {
   {
 #include "examples/policies/eviction.hpp/1"
 #include "examples/testing/eviction_laws.hpp/1"
+    std::size_t const capacity = 2, keys = 3, trace[] = {0, 1, 0, 2};
+    std::size_t hits = 0;
+#include "examples/testing/eviction_bench.hpp/1"
+    expect(hits == 1, "a trace through a policy alone");
 #include "examples/testing/codec_laws.hpp/1"
   }
   {
@@ -100,6 +105,16 @@ void policies() {
     c.put(1, {1h});
     c.put(2, {0s});
     expect(c.contains(1) && !c.contains(2), "an expiry by value");
+  }
+  {
+#include "examples/policies/expiry.hpp/2"
+    c.put(1, {});
+    expect(c.contains(1), "a cache of sessions");
+  }
+  {
+#include "examples/policies/expiry.hpp/3"
+    c.put(1, {});
+    expect(c.contains(1), "expiry with jitter");
   }
   {
 #include "examples/policies/hash.hpp/1"

@@ -141,7 +141,11 @@ class group_binding final : public served_group,
     if (h.expires_at() != never) v.remaining = h.expires_at() - core.cache().clock().now();
     if constexpr (viewed_on_the_wire<V>) {
       byte_view const bytes = wire_traits<V>::view(*h);
-      v.bytes = shared_bytes{bytes, std::move(h)};
+      if constexpr (handle_type::holds_copy) {
+        v.bytes = shared_bytes::of(std::string{bytes});
+      } else {
+        v.bytes = shared_bytes{bytes, std::move(h)};
+      }
     } else {
       v.bytes = shared_bytes::of(wire_traits<V>::encode(*h));
     }

@@ -4,49 +4,57 @@
 /// \file
 /// Floor 2. What one call took out of a shard, until the lock is released.
 
+#include <kcache/detail/cell.hpp>
 #include <kcache/policies/removal.hpp>
-#include <kcache/storage_traits.hpp>
 
 #include <concepts>
 
 namespace kcache::detail {
 
-/// Collects entries through their `chain` links. When it goes, it tells the listener of each, in
-/// the order of their removal, and gives up the cache's share of it. So it is made before the
-/// lock is taken, and goes after.
-template <class Entry, class Value, class Listener>
+/// Collects cells through their links. When it goes, it tells the listener of each, in the order
+/// of their removal, destroys its key and gives up the cache's share of it. So it is made before
+/// the lock is taken, and goes after.
+template <class Node, class Listener>
 class removed_entries {
  public:
+  using cell_type = typename Node::cell_type;
+
   explicit removed_entries(Listener const& listener) noexcept : listener_{listener} {}
   removed_entries(removed_entries const&) = delete;
   removed_entries& operator=(removed_entries const&) = delete;
   ~removed_entries() {
     while (first_) {
-      Entry& e = *first_;
-      first_ = e.chain;
-      tell(e);
-      e.release();
+      cell_type& c = *first_;
+      first_ = Node::links(c).next;
+      tell(c);
+      Node::destroy_key(c);
+      Node::heap::release(c);
     }
   }
 
-  void add(Entry& e, removal_cause cause) noexcept {
-    e.cause = cause;
-    e.chain = nullptr;
-    *last_ = &e;
-    last_ = &e.chain;
+  void add(cell_type& c, removal_cause cause) noexcept {
+    Node::links(c) = {nullptr, cause};
+    (last_ ? Node::links(*last_).next : first_) = &c;
+    last_ = &c;
   }
 
  private:
-  void tell(Entry const& e) const {
+  void tell(cell_type& c) const {
     if constexpr (std::constructible_from<bool, Listener const&>) {
       if (!static_cast<bool>(listener_)) return;
     }
-    listener_(e.key(), storage_traits<Value>::view(e.value()), e.cause);
+    listener_(Node::key(c), cell_kind<typename Node::value_type>::view(c), Node::links(c).cause);
   }
 
   Listener const& listener_;
-  Entry* first_ = nullptr;
-  Entry** last_ = &first_;
+  cell_type* first_ = nullptr;
+  cell_type* last_ = nullptr;
+};
+
+/// Where there is nothing to do after the lock.
+struct nothing_removed {
+  template <class Listener>
+  explicit nothing_removed(Listener const&) noexcept {}
 };
 
 }  // namespace kcache::detail

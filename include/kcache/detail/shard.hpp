@@ -3,191 +3,224 @@
 #define KCACHE_DETAIL_SHARD_HPP
 /// \file
 /// Floor 2. `shard`: one independent part of a cache, with a lock of its own.
+///
+/// # Parts
+/// Slots with an index (slot_table.hpp), the policy's queue over the slots, bounds for expiry
+/// (expiry_blocks.hpp), rings with notes of reads (read_rings.hpp) where the policy wants to be
+/// told of them, and cells that readers may still see (retired_cells.hpp).
+///
+/// # Writing
+/// One lock. Every change first does what may throw (comparing keys, making room, the guard) and
+/// then what may not: that is the strong guarantee. Nothing of the user's is destroyed and no
+/// listener called under the lock: what leaves goes to the caller's `removed`. Notes of reads are
+/// told to the queue first, so that it decides as if each read had waited for the lock.
+///
+/// # Reading
+/// Where keys allow (plain or flat), a read takes no lock. Pairs kept in slots are copied word by
+/// word and believed if the shard's sequence number is even and unchanged. Cells do not change
+/// once they are in a slot, and are not freed during a read section, so a key that is equal is a
+/// hit at once; only a miss asks whether the sequence number moved. A reader that had no luck eight
+/// times, that met an expired entry or must move an idle deadline, takes the lock. Other keys are
+/// compared by the user's code, which must not meet a key half destroyed: such caches lock.
 
 #include <kcache/config.hpp>
-#include <kcache/detail/entry.hpp>
-#include <kcache/detail/expiry_heap.hpp>
-#include <kcache/detail/hash_chains.hpp>
+#include <kcache/detail/expiry_blocks.hpp>
+#include <kcache/detail/read_rings.hpp>
+#include <kcache/detail/reader.hpp>
 #include <kcache/detail/removed_entries.hpp>
-#include <kcache/handle.hpp>
+#include <kcache/detail/retired_cells.hpp>
+#include <kcache/detail/slot_table.hpp>
+#include <kcache/detail/slots.hpp>
+#include <kcache/detail/spin_lock.hpp>
+#include <kcache/policies/eviction.hpp>
 #include <kcache/policies/removal.hpp>
-#include <kcache/policies/stats.hpp>
 #include <kcache/storage_traits.hpp>
 #include <kcache/time.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
+#include <type_traits>
 
 namespace kcache::detail {
 
-/// A table for finding, a heap for expiry, and the policy's queue for eviction, over one set of
-/// entries. Each call takes the lock once. Nothing is destroyed and no listener called under it:
-/// what leaves goes to the caller's `removed`. Under the lock runs the user's `==` on keys, the
-/// eviction queue, the recorder and a put's guard.
-///
-/// Every change first does what may throw (making room in the tables, comparing keys, the guard)
-/// and then what may not: that is the strong guarantee.
+/// What a put knows of its entry before it asks for a place.
+struct entry_facts {
+  std::uint64_t hash;
+  std::uint64_t weight;
+  time_point expires_at;
+};
+
+struct no_rings {};
+struct no_cells {};
+
 template <class Key, class Value, class Policies>
 class alignas(64) shard {
  public:
-  using entry_type = entry<Key, Value, Policies>;
-  using key_view = typename storage_traits<Key>::view_type;
+  using plan = storage_plan<Key, Value, Policies>;
+  using slot_type = slot_for<Key, Value, Policies>;
+  using node = cell_node<Key, Value, plan::linked>;
+  using eviction_type = typename Policies::eviction;
   using stats_type = typename Policies::stats;
+  using hash_type = typename Policies::hash;
+  using key_view = typename storage_traits<Key>::view_type;
   using removed_type =
-      removed_entries<entry_type, Value, typename Policies::removal_listener>;
+      std::conditional_t<plan::linked,
+                         removed_entries<node, typename Policies::removal_listener>,
+                         nothing_removed>;
+  /// What `put` takes: a pair's words, or a cell.
+  using fresh_type = typename std::conditional_t<plan::inline_pairs, slot_type, node>::fresh;
 
-  /// A put takes so many expired entries with it, so that they do not pile up unseen.
-  static constexpr int reclaimed_per_put = 4;
+  /// What the queue sees of its entries.
+  struct entries {
+    shard* owner;
+    [[nodiscard]] typename eviction_type::hook& hook(slot s) const noexcept {
+      return owner->at(s).hook;
+    }
+    [[nodiscard]] std::uint64_t hash(slot s) const noexcept { return owner->hash_at(s); }
+    [[nodiscard]] std::uint64_t weight(slot s) const noexcept { return owner->weight_at(s); }
+  };
 
-  /// `capacity` is this shard's share; it stores no entry heavier than `heaviest`.
-  shard(std::uint64_t capacity, std::uint64_t heaviest, stats_type const& prototype)
-      : queue_{capacity}, capacity_{capacity}, heaviest_{heaviest}, stats_{prototype} {}
+  /// `share` is this shard's part of the capacity; it stores no entry heavier than `heaviest`.
+  /// An entry that was not read for `idle` expires, where the plan says so. `hash` and `stats`
+  /// outlive the shard.
+  shard(std::uint64_t share, std::uint64_t heaviest, duration idle, hash_type const& hash,
+        stats_type& stats);
   shard(shard const&) = delete;
   shard& operator=(shard const&) = delete;
-  ~shard() {
-    std::size_t walk = 0;
-    while (entry_type* e = table_.any(walk)) {
-      unlink(*e);
-      e->release();
-    }
-  }
+  ~shard();
 
-  [[nodiscard]] handle<Value> get(key_view key, std::uint64_t hash, time_point now,
-                                  removed_type& removed) {
-    std::lock_guard const lock{mutex_};
-    entry_type* e = find(key, hash);
-    if (e && e->expires_at() <= now) {
-      take_out(*e, removal_cause::expired, removed);
-      e = nullptr;
-    }
-    if (!e) {
-      stats_.on_miss();
-      return {};
-    }
-    stats_.on_hit();
-    queue_.touch(*e);
-    return handle_access::share<Value>(*e);
-  }
-
-  [[nodiscard]] handle<Value> peek(key_view key, std::uint64_t hash, time_point now) const {
-    std::lock_guard const lock{mutex_};
-    entry_type* e = find(key, hash);
-    return e && e->expires_at() > now ? handle_access::share<Value>(*e) : handle<Value>{};
-  }
-
-  /// Stores `fresh`, taking a share of its own, or returns false: the guard said no, or it had
-  /// expired already, or it is too heavy.
+  /// Looks for `key` and, if there is a live entry, calls `take`: `take(value, expires_at)` of a
+  /// pair; `take(cell)` of a cell, which returns false if it must be tried again under the lock.
+  /// `take` runs inside a read section or under the lock. With `Trace` the policy is told, and an
+  /// expired entry is removed.
+  template <bool Trace, class Clock, class Take>
+  bool read(key_view key, std::uint64_t hash, Clock const& clock, removed_type& removed,
+            Take const& take);
+  /// Stores `fresh` or returns false: the guard said no, or it had expired already, or it is too
+  /// heavy.
   template <class Guard>
-  [[nodiscard]] bool put(entry_type& fresh, time_point now, Guard& guard, removed_type& removed) {
-    std::lock_guard const lock{mutex_};
-    bool const expires = fresh.expires_at() != never;
-    entry_type* old = find(fresh.key(), fresh.hash());
-    if (!old) table_.reserve(std::min<std::uint64_t>(table_.size() + 1, capacity_));
-    if (expires) schedule_.reserve(std::min<std::uint64_t>(schedule_.size() + 1, capacity_));
-    if (!guard()) return false;
+  [[nodiscard]] bool put(fresh_type const& fresh, key_view key, entry_facts const& facts,
+                         time_point now, Guard& guard, removed_type& removed);
+  /// True if there was a live entry.
+  bool erase(key_view key, std::uint64_t hash, time_point now, removed_type& removed);
+  void clear(time_point now, removed_type& removed) noexcept;
+  /// Takes out expired entries, about `most` at most, and returns how many.
+  std::size_t remove_expired(time_point now, std::size_t most, removed_type& removed) noexcept;
+  /// Evicts what is too much before it returns.
+  void set_share(std::uint64_t share, std::uint64_t heaviest, time_point now,
+                 removed_type& removed) noexcept;
 
-    if (old) take_out(*old, cause_of(*old, now, removal_cause::replaced), removed);
-    if (fresh.expires_at() <= now) return false;
-    if (fresh.weight() > heaviest_) {
-      stats_.on_refusal();
-      return false;
-    }
-    for (int i = 0; i != reclaimed_per_put && take_expired(now, removed); ++i) {
-    }
-    while (capacity_ - weight_ < fresh.weight()) {
-      if (take_expired(now, removed)) continue;
-      entry_type* victim = queue_.victim();
-      KCACHE_ASSERT(victim);
-      take_out(*victim, removal_cause::size, removed);
-    }
-    fresh.retain();
-    table_.insert(fresh);
-    if (expires) schedule_.insert(fresh);
-    queue_.insert(fresh);
-    weight_ += fresh.weight();
-    bytes_ += fresh.bytes();
-    return true;
-  }
+  /// Three steps of fetching ahead what a read of this hash will look at, in a read section.
+  void prefetch(std::uint64_t hash, int step) const noexcept;
 
-  bool erase(key_view key, std::uint64_t hash, time_point now, removed_type& removed) {
-    std::lock_guard const lock{mutex_};
-    entry_type* e = find(key, hash);
-    if (!e) return false;
-    auto const cause = cause_of(*e, now, removal_cause::erased);
-    take_out(*e, cause, removed);
-    return cause == removal_cause::erased;
-  }
-
-  void clear(time_point now, removed_type& removed) noexcept {
-    std::lock_guard const lock{mutex_};
-    std::size_t walk = 0;
-    while (entry_type* e = table_.any(walk)) {
-      take_out(*e, cause_of(*e, now, removal_cause::erased), removed);
-    }
-  }
-
-  /// Takes out expired entries, `most` at most, and returns how many.
-  std::size_t remove_expired(time_point now, std::size_t most, removed_type& removed) {
-    std::lock_guard const lock{mutex_};
-    std::size_t n = 0;
-    while (n != most && take_expired(now, removed)) ++n;
-    return n;
-  }
-
-  [[nodiscard]] std::size_t size() const {
-    std::lock_guard const lock{mutex_};
-    return table_.size();
-  }
-  [[nodiscard]] std::uint64_t weight() const {
-    std::lock_guard const lock{mutex_};
-    return weight_;
-  }
-  void add_to(cache_stats& total) const {
-    std::lock_guard const lock{mutex_};
-    stats_.add_to(total);
-    total.entries += table_.size();
-    total.weight += weight_;
-    total.bytes += bytes_ + table_.bytes() + schedule_.bytes();
-  }
+  [[nodiscard]] std::size_t size() const;
+  [[nodiscard]] std::uint64_t weight() const;
+  [[nodiscard]] std::size_t bytes() const;
 
  private:
-  [[nodiscard]] entry_type* find(key_view key, std::uint64_t hash) const {
-    return table_.find(hash, [&](entry_type const& e) { return e.key() == key; });
-  }
-  static removal_cause cause_of(entry_type const& e, time_point now, removal_cause live) noexcept {
-    return e.expires_at() <= now ? removal_cause::expired : live;
-  }
-  bool take_expired(time_point now, removed_type& removed) noexcept {
-    entry_type* e = schedule_.expired(now);
-    if (e) take_out(*e, removal_cause::expired, removed);
-    return e != nullptr;
-  }
-  void take_out(entry_type& e, removal_cause cause, removed_type& removed) noexcept {
-    unlink(e);
-    stats_.on_removal(cause);
-    removed.add(e, cause);
-  }
-  void unlink(entry_type& e) noexcept {
-    table_.erase(e);
-    if (e.heap_position != entry_type::not_scheduled) schedule_.erase(e);
-    queue_.erase(e);
-    weight_ -= e.weight();
-    bytes_ -= e.bytes();
-  }
+  using table_type = slot_table<slot_type>;
+  using queue_type = typename eviction_type::template queue<entries>;
+  static constexpr bool touched = touched_eviction<eviction_type, queue_type>;
+  static constexpr bool marked = marked_eviction<eviction_type>;
+  static constexpr bool noted = touched && plan::lock_free;
+  static constexpr bool has_replaced =
+      requires(queue_type& q, slot s) { q.replaced(s); };
+  static constexpr std::uint32_t least_slots = 8;
+  static constexpr int tries = 8;
 
-  mutable std::mutex mutex_;
-  hash_chains<entry_type> table_;
-  expiry_heap<entry_type> schedule_;
-  [[no_unique_address]] typename Policies::eviction::template queue<entry_type> queue_;
-  std::uint64_t capacity_;
+  enum class sight { hit, miss, unsure };
+
+  /// The sequence number is odd while one of these lives.
+  class writing {
+   public:
+    explicit writing(shard& s) noexcept
+        : number_{s.sequence_}, odd_{number_.load(std::memory_order_relaxed) + 1} {
+      number_.store(odd_, std::memory_order_relaxed);
+    }
+    writing(writing const&) = delete;
+    writing& operator=(writing const&) = delete;
+    ~writing() { number_.store(odd_ + 1, std::memory_order_release); }
+
+   private:
+    std::atomic<std::uint64_t>& number_;
+    std::uint64_t odd_;
+  };
+
+  // Reading without a lock.
+  template <bool Trace, class Clock, class Take>
+  sight look(reader& r, key_view key, std::uint64_t hash, Clock const& clock, Take const& take);
+  template <class Clock, class Take>
+  sight look_at_pairs(table_type& t, std::uint64_t before, key_view key, std::uint64_t hash,
+                      Clock const& clock, Take const& take, bool trace, slot& found) const;
+  template <class Clock, class Take>
+  sight look_at_cells(table_type& t, std::uint64_t before, key_view key, std::uint64_t hash,
+                      Clock const& clock, Take const& take, bool trace, slot& found) const;
+  /// Live and, if it leaves a trace, with nothing to be written to it.
+  template <class Clock>
+  [[nodiscard]] sight judge(slot_type const& e, time_point expires_at, Clock const& clock,
+                            bool trace) const noexcept;
+
+  // Under the lock.
+  [[nodiscard]] table_type& table() const noexcept {
+    return *table_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] slot_type& at(slot s) const noexcept { return table()[s]; }
+  [[nodiscard]] std::uint64_t hash_at(slot s) const noexcept;
+  [[nodiscard]] std::uint64_t weight_at(slot s) const noexcept;
+  [[nodiscard]] time_point expiry_at(slot s) const noexcept;
+  [[nodiscard]] slot find(key_view key, std::uint64_t hash) const;
+  template <class Take>
+  bool read_locked(bool trace, key_view key, std::uint64_t hash, time_point now,
+                   removed_type& removed, Take const& take);
+  void tell() noexcept;
+  void touch(slot s) noexcept;
+  void prepare(bool new_slot, bool expires);
+  void grow();
+  [[nodiscard]] slot most_slots() const noexcept;
+  void free_old_tables() noexcept;
+  void insert(fresh_type const& fresh, entry_facts const& facts, time_point now) noexcept;
+  void replace(slot s, fresh_type const& fresh, entry_facts const& facts, time_point now,
+               removed_type& removed) noexcept;
+  void set_facts(slot s, entry_facts const& facts, time_point now) noexcept;
+  [[nodiscard]] removal_cause cause_of(slot s, time_point now, removal_cause live) const noexcept;
+  std::size_t take_expired(time_point now, removed_type& removed) noexcept;
+  void make_way(time_point now, removed_type& removed) noexcept;
+  void take_out(slot s, removal_cause cause, removed_type& removed) noexcept;
+  /// As `take_out`, of what the queue has given up already.
+  void drop(slot s, removal_cause cause, removed_type& removed) noexcept;
+  template <class Cell>
+  void dismiss(Cell& c, std::size_t bytes, removal_cause cause, removed_type& removed) noexcept;
+
+  // What readers look at, and who locks.
+  std::atomic<std::uint64_t> sequence_{0};
+  std::atomic<table_type*> table_;
+  mutable spin_lock lock_;
+  slot free_ = no_slot;
+  slot unused_ = 0;
+  std::uint32_t size_ = 0;
+  hash_type const& hash_;
+  stats_type& stats_;
+  duration idle_;
+  std::uint64_t share_;
   std::uint64_t heaviest_;
   std::uint64_t weight_ = 0;
-  std::uint64_t bytes_ = 0;
-  [[no_unique_address]] stats_type stats_;
+  std::size_t cell_bytes_ = 0;
+  table_type* old_tables_ = nullptr;
+  expiry_blocks expiry_;
+  queue_type queue_;
+  [[no_unique_address]] std::conditional_t<plan::inline_pairs || !plan::lock_free, no_cells,
+                                           retired_cells<Value>>
+      retired_;
+  [[no_unique_address]] std::conditional_t<noted, read_rings, no_rings> rings_;
 };
 
 }  // namespace kcache::detail
+
+#include <kcache/impl/shard.hpp>
+#include <kcache/impl/shard_reading.hpp>
 
 #endif

@@ -33,7 +33,7 @@ class shard_plan {
 
   /// \throws failure(errc::invalid_options)
   explicit shard_plan(shard_request const& r)
-      : capacity_{r.capacity}, max_entry_weight_{r.max_entry_weight} {
+      : capacity_{r.capacity}, max_entry_weight_{r.max_entry_weight}, weighed_{r.weighed} {
     if (capacity_ == 0) refuse("capacity must be at least 1");
     if (max_entry_weight_ > capacity_) refuse("max_entry_weight is more than the capacity");
     if (!r.weighed && max_entry_weight_ > 1) refuse("max_entry_weight needs a weigher");
@@ -41,10 +41,19 @@ class shard_plan {
     if (!std::has_single_bit(shards_) || shards_ > most) {
       refuse("shards must be 0 (automatic) or a power of two up to 65536");
     }
+    shift_ = 63U - static_cast<unsigned>(std::countr_zero(shards_));
     if (shards_ > capacity_) refuse("more shards than capacity");
     if (capacity_ / shards_ < max_entry_weight_) {
       refuse("a shard's share of the capacity is less than max_entry_weight: use fewer shards");
     }
+  }
+
+  /// The same shards for another capacity. \throws failure(errc::invalid_options)
+  [[nodiscard]] shard_plan resized(std::uint64_t capacity) const {
+    return shard_plan{{.capacity = capacity,
+                       .shards = shards_,
+                       .max_entry_weight = max_entry_weight_,
+                       .weighed = weighed_}};
   }
 
   [[nodiscard]] std::uint64_t capacity() const noexcept { return capacity_; }
@@ -59,15 +68,12 @@ class shard_plan {
   /// By the high bits of a hash, as the low ones choose the bucket.
   [[nodiscard]] std::size_t shard_of(std::uint64_t hash) const noexcept {
     // Halved first: a shift by all 64 bits, for one shard, would be undefined.
-    return static_cast<std::size_t>((hash >> 1U) >> (63U - bits()));
+    return static_cast<std::size_t>((hash >> 1U) >> shift_);
   }
 
  private:
   [[noreturn]] static void refuse(char const* why) {
     throw failure{error{errc::invalid_options, std::string{"kcache: cache options: "} + why}};
-  }
-  [[nodiscard]] unsigned bits() const noexcept {
-    return static_cast<unsigned>(std::countr_zero(shards_));
   }
   [[nodiscard]] std::size_t automatic(bool weighed) const noexcept {
     // Unknown weights: one shard, where an entry may be as heavy as the capacity.
@@ -80,7 +86,9 @@ class shard_plan {
 
   std::uint64_t capacity_;
   std::uint64_t max_entry_weight_;
+  bool weighed_;
   std::size_t shards_ = 1;
+  unsigned shift_ = 63;
 };
 
 }  // namespace kcache::detail

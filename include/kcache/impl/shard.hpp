@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef KCACHE_IMPL_SHARD_HPP
+#define KCACHE_IMPL_SHARD_HPP
+/// \file
+/// Floor 2. The bodies of `shard` that change it; those that read are in impl/shard_reading.hpp.
+
+#include <kcache/detail/shard.hpp>
+
+namespace kcache::detail {
+
+template <class Key, class Value, class Policies>
+shard<Key, Value, Policies>::shard(std::uint64_t share, std::uint64_t heaviest, duration idle,
+                                   hash_type const& hash, stats_type& stats)
+    : table_{nullptr},
+      hash_{hash},
+      stats_{stats},
+      idle_{idle},
+      share_{share},
+      heaviest_{heaviest},
+      queue_{entries{this}, share} {
+  slot const slots = std::min(least_slots, most_slots());
+  if constexpr (requires { queue_.reserve(std::size_t{}); }) queue_.reserve(slots);
+  if constexpr (requires { retired_.reserve(); }) retired_.reserve();
+  table_.store(table_type::make(slots), std::memory_order_release);
+}
+
+template <class Key, class Value, class Policies>
+shard<Key, Value, Policies>::~shard() {
+  if constexpr (!plan::inline_pairs) {
+    for (slot s = 0; s != unused_; ++s) {
+      if (!at(s).resident()) continue;
+      auto& c = at(s).get();
+      node::destroy_key(c);
+      if constexpr (plan::lock_free) node::heap::unpin(c);
+      node::heap::release(c);
+    }
+  }
+  while (table_type* t = old_tables_) {
+    old_tables_ = t->older;
+    table_type::destroy(t);
+  }
+  table_type::destroy(&table());
+}
+
+template <class Key, class Value, class Policies>
+template <class Guard>
+bool shard<Key, Value, Policies>::put(fresh_type const& fresh, key_view key,
+                                      entry_facts const& facts, time_point now, Guard& guard,
+                                      removed_type& removed) {
+  std::lock_guard const lock{lock_};
+  tell();
+  slot old = find(key, facts.hash);
+  prepare(old == no_slot, facts.expires_at != never || plan::idle);
+  if (!guard()) return false;
+
+  writing const w{*this};
+  bool const lives = facts.expires_at > now;
+  bool const fits = facts.weight <= heaviest_;
+  if (old != no_slot) {
+    auto const cause = cause_of(old, now, removal_cause::replaced);
+    if (cause == removal_cause::expired || !lives || !fits) {
+      take_out(old, cause, removed);
+      old = no_slot;
+    }
+  }
+  if (!lives) return false;
+  if (!fits) {
+    stats_.on_refusal();
+    return false;
+  }
+  if constexpr (requires { queue_.missed(facts.hash); }) {
+    if (old == no_slot) queue_.missed(facts.hash);
+  }
+  take_expired(now, removed);
+  if (old != no_slot) {
+    replace(old, fresh, facts, now, removed);
+    return true;
+  }
+  while (share_ - weight_ < facts.weight || (free_ == no_slot && unused_ == table().slots())) {
+    make_way(now, removed);
+  }
+  insert(fresh, facts, now);
+  return true;
+}
+
+template <class Key, class Value, class Policies>
+bool shard<Key, Value, Policies>::erase(key_view key, std::uint64_t hash, time_point now,
+                                        removed_type& removed) {
+  std::lock_guard const lock{lock_};
+  slot const s = find(key, hash);
+  if (s == no_slot) return false;
+  tell();
+  writing const w{*this};
+  auto const cause = cause_of(s, now, removal_cause::erased);
+  take_out(s, cause, removed);
+  return cause == removal_cause::erased;
+}
+
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::clear(time_point now, removed_type& removed) noexcept {
+  std::lock_guard const lock{lock_};
+  tell();
+  writing const w{*this};
+  for (slot s = 0; s != unused_; ++s) {
+    if (at(s).resident()) take_out(s, cause_of(s, now, removal_cause::erased), removed);
+  }
+}
+
+template <class Key, class Value, class Policies>
+std::size_t shard<Key, Value, Policies>::remove_expired(time_point now, std::size_t most,
+                                                        removed_type& removed) noexcept {
+  std::lock_guard const lock{lock_};
+  tell();
+  writing const w{*this};
+  std::size_t total = 0;
+  while (total < most) {
+    std::size_t const n = take_expired(now, removed);
+    if (n == 0) break;
+    total += n;
+  }
+  return total;
+}
+
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::set_share(std::uint64_t share, std::uint64_t heaviest,
+                                            time_point now, removed_type& removed) noexcept {
+  std::lock_guard const lock{lock_};
+  tell();
+  writing const w{*this};
+  share_ = share;
+  heaviest_ = heaviest;
+  if constexpr (requires { queue_.resize(share); }) queue_.resize(share);
+  while (weight_ > share_) make_way(now, removed);
+}
+
+// What may throw.
+
+template <class Key, class Value, class Policies>
+slot shard<Key, Value, Policies>::find(key_view key, std::uint64_t hash) const {
+  slot found = no_slot;
+  table().find(hash, [&](slot s) {
+    if (!at(s).resident() || !(at(s).key() == key)) return false;
+    found = s;
+    return true;
+  });
+  return found;
+}
+
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::prepare(bool new_slot, bool expires) {
+  free_old_tables();
+  if (new_slot && free_ == no_slot && unused_ == table().slots() && unused_ < most_slots()) {
+    grow();
+  }
+  if (expires) expiry_.reserve(table().slots());
+}
+
+template <class Key, class Value, class Policies>
+slot shard<Key, Value, Policies>::most_slots() const noexcept {
+  std::uint64_t most = no_slot / 2;
+  if constexpr (requires { queue_type::max_slots; }) {
+    most = std::min<std::uint64_t>(most, queue_type::max_slots);
+  } else if constexpr (requires { eviction_type::max_slots; }) {
+    most = std::min<std::uint64_t>(most, eviction_type::max_slots);
+  }
+  return static_cast<slot>(std::min(most, share_));
+}
+
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::grow() {
+  table_type& old = table();
+  // The last step goes to what is needed exactly, and a step before it that would nearly do, too.
+  std::uint64_t const most = most_slots();
+  std::uint64_t const twice = std::uint64_t{2} * old.slots();
+  auto const slots = static_cast<slot>(twice + twice / 4 >= most ? most : twice);
+  if constexpr (requires { queue_.reserve(std::size_t{}); }) queue_.reserve(slots);
+  table_type& bigger = *table_type::make(slots);
+
+  writing const w{*this};
+  for (slot s = 0; s != unused_; ++s) {
+    bigger[s].copy(old[s]);
+    if (old[s].resident()) bigger.insert(hash_at(s), s);
+  }
+  table_.store(&bigger, std::memory_order_release);
+  old.older = old_tables_;
+  old.stamp = rounds::stamp();
+  old_tables_ = &old;
+  rounds::advance();
+}
+
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::free_old_tables() noexcept {
+  if (!old_tables_) return;
+  if (!rounds::over(old_tables_->stamp)) rounds::advance();
+  // The first of the list went last.
+  if (!rounds::over(old_tables_->stamp)) return;
+  while (table_type* t = old_tables_) {
+    old_tables_ = t->older;
+    table_type::destroy(t);
+  }
+}
+
+// What may not.
+
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::tell() noexcept {
+  if constexpr (noted) {
+    rings_.tell([this](slot s) {
+      if (at(s).resident()) queue_.touch(s);
+    });
+  }
+}
+
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::touch(slot s) noexcept {
+  if constexpr (touched) queue_.touch(s);
+  if constexpr (marked) eviction_type::mark(at(s).hook);
+}
+
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::insert(fresh_type const& fresh, entry_facts const& facts,
+                                         time_point now) noexcept {
+  slot const s = free_ != no_slot ? free_ : unused_;
+  slot_type& e = at(s);
+  if (s == free_) {
+    free_ = e.next_free();
+  } else {
+    ++unused_;
+  }
+  e.hook = {};
+  if constexpr (plan::inline_pairs) {
+    e.set(fresh);
+  } else {
+    e.set(*fresh);
+    cell_bytes_ += node::bytes(*fresh);
+  }
+  set_facts(s, facts, now);
+  table().insert(facts.hash, s);
+  queue_.insert(s);
+  ++size_;
+}
+
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::replace(slot s, fresh_type const& fresh,
+                                          entry_facts const& facts, time_point now,
+                                          removed_type& removed) noexcept {
+  bool stays = false;
+  weight_ -= weight_at(s);
+  if constexpr (has_replaced) stays = share_ - weight_ >= facts.weight;
+  if (!stays) queue_.erase(s);
+  while (share_ - weight_ < facts.weight) make_way(now, removed);
+  stats_.on_removal(removal_cause::replaced);
+  if constexpr (plan::inline_pairs) {
+    at(s).set_value(fresh);
+  } else {
+    // Readers see the old cell or the new one, never none.
+    auto& old = at(s).get();
+    std::size_t const bytes = node::bytes(old);
+    cell_bytes_ += node::bytes(*fresh) - bytes;
+    at(s).set(*fresh);
+    dismiss(old, bytes, removal_cause::replaced, removed);
+  }
+  set_facts(s, facts, now);
+  if constexpr (has_replaced) {
+    if (stays) return queue_.replaced(s);
+  }
+  queue_.insert(s);
+}
+
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::set_facts(slot s, entry_facts const& facts,
+                                            time_point now) noexcept {
+  slot_type& e = at(s);
+  if constexpr (plan::weighed) e.weight.value = facts.weight;
+  if constexpr (plan::keeps_hash) e.hash.value = facts.hash;
+  if constexpr (plan::idle) {
+    e.idle_until.value.store(after(now, idle_).time_since_epoch().count(),
+                             std::memory_order_release);
+  }
+  weight_ += facts.weight;
+  if (time_point const t = expiry_at(s); t != never) expiry_.note(s, t);
+}
+
+template <class Key, class Value, class Policies>
+std::size_t shard<Key, Value, Policies>::take_expired(time_point now,
+                                                      removed_type& removed) noexcept {
+  for (;;) {
+    std::uint32_t const block = expiry_.due(now);
+    if (block == expiry_blocks::none) return 0;
+    std::size_t taken = 0;
+    time_point bound = never;
+    slot const first = block * expiry_blocks::block_slots;
+    for (slot s = first; s != std::min(unused_, first + expiry_blocks::block_slots); ++s) {
+      if (!at(s).resident()) continue;
+      time_point const t = expiry_at(s);
+      if (t > now) {
+        bound = std::min(bound, t);
+        continue;
+      }
+      take_out(s, removal_cause::expired, removed);
+      ++taken;
+    }
+    expiry_.settle(block, bound);
+    if (taken != 0) return taken;
+  }
+}
+
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::make_way(time_point now, removed_type& removed) noexcept {
+  if (take_expired(now, removed) != 0) return;
+  slot const victim = queue_.evict();
+  KCACHE_ASSERT(victim != no_slot);
+  drop(victim, removal_cause::size, removed);
+  if constexpr (!plan::inline_pairs && requires { queue_.soon(); }) {
+    if (slot const next = queue_.soon(); next != no_slot) __builtin_prefetch(&at(next).get());
+  }
+}
+
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::take_out(slot s, removal_cause cause,
+                                           removed_type& removed) noexcept {
+  queue_.erase(s);
+  drop(s, cause, removed);
+}
+
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::drop(slot s, removal_cause cause,
+                                       removed_type& removed) noexcept {
+  slot_type& e = at(s);
+  table().erase(hash_at(s), s);
+  stats_.on_removal(cause);
+  weight_ -= weight_at(s);
+  --size_;
+  if constexpr (!plan::inline_pairs) {
+    auto& c = e.get();
+    std::size_t const bytes = node::bytes(c);
+    cell_bytes_ -= bytes;
+    e.set_free(free_);
+    dismiss(c, bytes, cause, removed);
+  } else {
+    e.set_free(free_);
+  }
+  free_ = s;
+}
+
+/// A cell that is in no slot any more.
+template <class Key, class Value, class Policies>
+template <class Cell>
+void shard<Key, Value, Policies>::dismiss(Cell& c, std::size_t bytes, removal_cause cause,
+                                          removed_type& removed) noexcept {
+  if constexpr (plan::lock_free) {
+    // Pinned still, so it outlives the share that goes next.
+    if constexpr (!plan::linked) node::heap::release(c);
+    if constexpr (plan::linked) removed.add(c, cause);
+    retired_.add(c, bytes);
+  } else {
+    static_cast<void>(bytes);
+    if constexpr (plan::linked) {
+      removed.add(c, cause);
+    } else {
+      node::heap::release(c);
+    }
+  }
+}
+
+// Facts.
+
+template <class Key, class Value, class Policies>
+std::uint64_t shard<Key, Value, Policies>::hash_at(slot s) const noexcept {
+  if constexpr (plan::keeps_hash) {
+    return at(s).hash.value;
+  } else {
+    return hash_of(hash_, at(s).key());
+  }
+}
+
+template <class Key, class Value, class Policies>
+std::uint64_t shard<Key, Value, Policies>::weight_at(slot s) const noexcept {
+  if constexpr (plan::weighed) {
+    return at(s).weight.value;
+  } else {
+    return static_cast<void>(s), 1;
+  }
+}
+
+template <class Key, class Value, class Policies>
+time_point shard<Key, Value, Policies>::expiry_at(slot s) const noexcept {
+  time_point const t = at(s).expires_at();
+  if constexpr (plan::idle) {
+    std::int64_t const idle = at(s).idle_until.value.load(std::memory_order_relaxed);
+    return std::min(t, time_point{duration{idle}});
+  } else {
+    return t;
+  }
+}
+
+template <class Key, class Value, class Policies>
+removal_cause shard<Key, Value, Policies>::cause_of(slot s, time_point now,
+                                                    removal_cause live) const noexcept {
+  return expiry_at(s) <= now ? removal_cause::expired : live;
+}
+
+template <class Key, class Value, class Policies>
+std::size_t shard<Key, Value, Policies>::size() const {
+  std::lock_guard const lock{lock_};
+  return size_;
+}
+
+template <class Key, class Value, class Policies>
+std::uint64_t shard<Key, Value, Policies>::weight() const {
+  std::lock_guard const lock{lock_};
+  return weight_;
+}
+
+template <class Key, class Value, class Policies>
+std::size_t shard<Key, Value, Policies>::bytes() const {
+  std::lock_guard const lock{lock_};
+  std::size_t all = sizeof *this + cell_bytes_ + expiry_.bytes();
+  if constexpr (requires { retired_.bytes(); }) all += retired_.bytes();
+  if constexpr (requires { queue_.heap_bytes(); }) all += queue_.heap_bytes();
+  all += heap_size(table().bytes() + 64);
+  for (table_type const* t = old_tables_; t; t = t->older) all += heap_size(t->bytes() + 64);
+  return all;
+}
+
+}  // namespace kcache::detail
+
+#endif
