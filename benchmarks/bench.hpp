@@ -2,18 +2,16 @@
 #ifndef KCACHE_BENCHMARKS_BENCH_HPP
 #define KCACHE_BENCHMARKS_BENCH_HPP
 /// \file
-/// A small runner. Everything that is to be compared is measured in turns: one sample of each, then
-/// the next of each, so that a slow moment of the machine falls on all alike. Samples in which
-/// others used the processors are taken again, as long as the patience lasts.
+/// What the benchmarks share. Everything that is to be compared is measured in turns: one sample of
+/// each, then the next of each, so that a slow moment of the machine falls on all alike. Samples in
+/// which others used the processors are taken again, as long as the patience lasts.
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -174,65 +172,6 @@ struct figure {
   std::snprintf(buffer, sizeof buffer, "%.*f [%.*f-%.*f]", digits, f.median, digits, f.lowest,
                 digits, f.highest);
   return buffer;
-}
-
-/// Something to measure: does its operation `n` times on thread `t`.
-using operation = std::function<void(unsigned t, std::size_t n)>;
-
-/// One sample: every thread does the operation `n` times, all starting together. Returns the time
-/// from the first start to the last end, in ns, for each of the `n`; two threads on two idle
-/// processors that do not disturb each other take as long as one.
-[[nodiscard]] inline double sample(operation const& body, unsigned threads, std::size_t n) {
-  std::vector<clock::time_point> begun(threads), ended(threads);
-  std::atomic<unsigned> ready{0};
-  auto const work = [&](unsigned t) {
-    ready.fetch_add(1);
-    while (ready.load() != threads) {
-    }
-    begun[t] = clock::now();
-    body(t, n);
-    ended[t] = clock::now();
-  };
-  std::vector<std::thread> others;
-  for (unsigned t = 1; t < threads; ++t) others.emplace_back(work, t);
-  work(0);
-  for (auto& other : others) other.join();
-  return nanoseconds(*std::max_element(ended.begin(), ended.end()) -
-                     *std::min_element(begun.begin(), begun.end())) /
-         static_cast<double>(n);
-}
-
-/// How many operations a sample takes for it to last `ms`. Also warms up. Believes the best of
-/// three, lest a moment in which a thread did not run makes for tiny samples.
-[[nodiscard]] inline std::size_t operations_for(operation const& body, unsigned threads,
-                                                double ms) {
-  constexpr std::size_t least = 1'024;
-  for (std::size_t n = least;; n *= 4) {
-    double each = sample(body, threads, n);
-    for (int again = 0; again != 2; ++again) each = std::min(each, sample(body, threads, n));
-    if (each * static_cast<double>(n) / 1e6 >= ms / 8 || n >= (std::size_t{1} << 30))
-      return std::max(least, static_cast<std::size_t>(ms * 1e6 / each));
-  }
-}
-
-/// Measures all bodies in turns; one figure for each, in ns per operation.
-[[nodiscard]] inline std::vector<figure> compare(plan const& p, neighbours& others,
-                                                 unsigned threads,
-                                                 std::vector<operation> const& bodies) {
-  std::vector<std::size_t> counts;
-  for (auto const& body : bodies) counts.push_back(operations_for(body, threads, p.sample_ms));
-  std::vector<std::vector<double>> samples(bodies.size());
-  std::vector<double> round(bodies.size());
-  for (std::size_t r = 0; r != p.repetitions; ++r) {
-    others.quietly([&] {
-      for (std::size_t i = 0; i != bodies.size(); ++i)
-        round[i] = sample(bodies[i], threads, counts[i]);
-    });
-    for (std::size_t i = 0; i != bodies.size(); ++i) samples[i].push_back(round[i]);
-  }
-  std::vector<figure> figures;
-  for (auto& s : samples) figures.push_back(figure::of(std::move(s)));
-  return figures;
 }
 
 /// A line of a Markdown table.

@@ -2,52 +2,84 @@
 #ifndef KCACHE_BENCHMARKS_LIST_MAP_CACHE_HPP
 #define KCACHE_BENCHMARKS_LIST_MAP_CACHE_HPP
 /// \file
-/// The base line: the LRU that one writes by hand, a list, a map into it and one mutex.
+/// The seed: the LRU that one writes by hand, a list, a map into it and one mutex.
+
+#include <kcache/policies/clock.hpp>
+#include <kcache/storage_traits.hpp>
+#include <kcache/time.hpp>
 
 #include <cstddef>
+#include <functional>
 #include <list>
 #include <mutex>
 #include <optional>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 
-/// Knows no expiry, no weights and no figures. `get` yields a copy of the value, since the entry
-/// may go at any time: for values dear to copy let `Value` be a `shared_ptr`.
+/// Expires entries when they are met. Knows no weights, no figures and no protection against chosen
+/// keys: its hash of a number is the number. `get` yields a copy, since the entry may go at any
+/// time. It is helped where that is easy: it has kcache's clock, since reading another would cost
+/// more than the rest of a hit, and looks strings up by `std::string_view`, without an allocation.
 template <class Key, class Value>
 class list_map_cache {
  public:
-  explicit list_map_cache(std::size_t capacity) : capacity_{capacity} {}
+  using key_view = typename kcache::storage_traits<Key>::view_type;
 
-  std::optional<Value> get(Key const& key) {
+  list_map_cache(std::size_t capacity, kcache::duration ttl) : capacity_{capacity}, ttl_{ttl} {}
+
+  std::optional<Value> get(key_view key) {
     std::lock_guard lock{mutex_};
     auto const at = map_.find(key);
     if (at == map_.end()) return std::nullopt;
+    if (at->second->expires_at <= clock_.now()) {
+      list_.erase(at->second);
+      map_.erase(at);
+      return std::nullopt;
+    }
     list_.splice(list_.begin(), list_, at->second);
-    return at->second->second;
+    return at->second->value;
   }
 
-  void put(Key const& key, Value value) {
+  template <class V>
+  void put(key_view key, V&& value) {
     std::lock_guard lock{mutex_};
+    auto const expires_at = clock_.now() + ttl_;
     if (auto const at = map_.find(key); at != map_.end()) {
-      at->second->second = std::move(value);
+      at->second->value = std::forward<V>(value);
+      at->second->expires_at = expires_at;
       list_.splice(list_.begin(), list_, at->second);
       return;
     }
-    list_.emplace_front(key, std::move(value));
-    map_.emplace(key, list_.begin());
+    list_.push_front(entry{Key(key), Value(std::forward<V>(value)), expires_at});
+    map_.emplace(list_.front().key, list_.begin());
     if (map_.size() > capacity_) {
-      map_.erase(list_.back().first);
+      map_.erase(list_.back().key);
       list_.pop_back();
     }
   }
 
+  [[nodiscard]] std::size_t size() const {
+    std::lock_guard lock{mutex_};
+    return map_.size();
+  }
+
  private:
-  using entries = std::list<std::pair<Key, Value>>;
+  struct entry {
+    Key key;
+    Value value;
+    kcache::time_point expires_at;
+  };
+  struct view_hash : std::hash<std::remove_cvref_t<key_view>> {
+    using is_transparent = void;
+  };
 
   std::size_t capacity_;
-  std::mutex mutex_;
-  entries list_;
-  std::unordered_map<Key, typename entries::iterator> map_;
+  kcache::duration ttl_;
+  kcache::coarse_clock clock_;
+  mutable std::mutex mutex_;
+  std::list<entry> list_;
+  std::unordered_map<Key, typename std::list<entry>::iterator, view_hash, std::equal_to<>> map_;
 };
 
 #endif

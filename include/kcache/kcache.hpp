@@ -40,6 +40,7 @@
 #include <kcache/peer.hpp>
 #include <kcache/policies.hpp>
 #include <kcache/policies/clock.hpp>
+#include <kcache/policies/clock_hand.hpp>
 #include <kcache/policies/eviction.hpp>
 #include <kcache/policies/executor.hpp>
 #include <kcache/policies/expiry.hpp>
@@ -48,8 +49,12 @@
 #include <kcache/policies/lru.hpp>
 #include <kcache/policies/random.hpp>
 #include <kcache/policies/removal.hpp>
+#include <kcache/policies/s3_fifo.hpp>
+#include <kcache/policies/sieve.hpp>
 #include <kcache/policies/stats.hpp>
 #include <kcache/policies/thread_pool.hpp>
+#include <kcache/policies/ticking_clock.hpp>
+#include <kcache/policies/w_tinylfu.hpp>
 #include <kcache/policies/weigher.hpp>
 #include <kcache/remote_origin.hpp>
 #include <kcache/result.hpp>

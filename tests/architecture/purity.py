@@ -11,17 +11,18 @@ RULES = [
     ("reads a clock", r"\b(steady|system|high_resolution|utc|file)_clock\s*(::|\{\s*\}\s*\.)\s*now"
                       r"|\bclock_gettime\b|\bgettimeofday\b"
                       r"|(?<![\w.:>])time\s*\(\s*(NULL|nullptr|0|&)",
-     {"policies/clock.hpp", "policies/thread_pool.hpp"}),
+     {"policies/clock.hpp", "policies/thread_pool.hpp", "policies/ticking_clock.hpp"}),
     ("sleeps", r"\bsleep(_for|_until)?\s*\(|\busleep\b|\bnanosleep\b|\bthis_thread::yield\b",
      set()),
     ("starts a thread", r"\bstd::(jthread|thread|async)\b|\bpthread_create\b",
-     {"policies/thread_pool.hpp"}),
+     {"policies/thread_pool.hpp", "policies/ticking_clock.hpp"}),
     ("draws a random number", r"\bs?rand(om)?\s*\(\s*\)|\brandom_device\b|\bmt19937|\bgetrandom\b"
                               r"|\bgetentropy\b|/dev/u?random|\bdefault_random_engine\b",
      {"policies/random.hpp"}),
     ("waits by itself", r"\bcondition_variable|\bstd::(latch|barrier|\w*semaphore)\b"
                         r"|\bstd::(future|promise)\b",
-     {"policies/executor.hpp", "policies/thread_pool.hpp", "testing/manual_executor.hpp"}),
+     {"policies/executor.hpp", "policies/thread_pool.hpp", "policies/ticking_clock.hpp",
+      "testing/manual_executor.hpp"}),
     ("is ordered by address", r"\bunordered_(multi)?(map|set)\s*<[^,<>]*\*"
                               r"|\bstd::hash\s*<[^<>]*\*\s*>"
                               r"|\bstd::(map|set)\s*<[^,<>]*\*",

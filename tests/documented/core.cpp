@@ -91,6 +91,11 @@ void policies() {
     static_assert(std::is_same_v<cache::clock_type, kcache::steady_clock>);
   }
   {
+#include "examples/policies/ticking_clock.hpp/1"
+    c.put(1, {});
+    expect(c.contains(1), "a cache with a ticking clock");
+  }
+  {
 #include "examples/policies/eviction.hpp/1"
 #include "examples/testing/eviction_laws.hpp/1"
     std::size_t const capacity = 2, keys = 3, trace[] = {0, 1, 0, 2};

@@ -28,8 +28,34 @@ class expiry_blocks {
 
   /// Makes room for slots below `slots`. The only operation that may throw; then nothing changed.
   void reserve(std::size_t slots) {
+    if (slots > block_slots * bounds_.size()) grow(slots);
+  }
+  /// The entry in `slot`, below what was reserved, expires at `at`.
+  void note(std::uint32_t slot, time_point at) noexcept {
+    std::uint32_t const b = slot / block_slots;
+    if (at >= bounds_[b]) return;
+    bounds_[b] = at;
+    rise(places_[b]);
+    earliest_ = bound(0);
+  }
+  /// A block whose bound is not after `now`, or `none`.
+  [[nodiscard]] std::uint32_t due(time_point now) const noexcept {
+    return earliest_ > now ? none : heap_[0];
+  }
+  /// The bound of the block that is due is `at` from now on, which is not earlier than before.
+  void settle(std::uint32_t block, time_point at) noexcept {
+    bounds_[block] = at;
+    sink(places_[block]);
+    earliest_ = bound(0);
+  }
+  [[nodiscard]] std::size_t bytes() const noexcept {
+    return bounds_.capacity() * sizeof(time_point) +
+           (places_.capacity() + heap_.capacity()) * sizeof(std::uint32_t);
+  }
+
+ private:
+  [[gnu::noinline]] void grow(std::size_t slots) {
     std::size_t const blocks = (slots + block_slots - 1) / block_slots;
-    if (blocks <= bounds_.size()) return;
     bounds_.reserve(blocks);
     places_.reserve(blocks);
     heap_.reserve(blocks);
@@ -39,28 +65,6 @@ class expiry_blocks {
       heap_.push_back(static_cast<std::uint32_t>(b));
     }
   }
-  /// The entry in `slot`, below what was reserved, expires at `at`.
-  void note(std::uint32_t slot, time_point at) noexcept {
-    std::uint32_t const b = slot / block_slots;
-    if (at >= bounds_[b]) return;
-    bounds_[b] = at;
-    rise(places_[b]);
-  }
-  /// A block whose bound is not after `now`, or `none`.
-  [[nodiscard]] std::uint32_t due(time_point now) const noexcept {
-    return heap_.empty() || bounds_[heap_[0]] > now ? none : heap_[0];
-  }
-  /// The bound of the block that is due is `at` from now on, which is not earlier than before.
-  void settle(std::uint32_t block, time_point at) noexcept {
-    bounds_[block] = at;
-    sink(places_[block]);
-  }
-  [[nodiscard]] std::size_t bytes() const noexcept {
-    return bounds_.capacity() * sizeof(time_point) +
-           (places_.capacity() + heap_.capacity()) * sizeof(std::uint32_t);
-  }
-
- private:
   [[nodiscard]] time_point bound(std::size_t place) const noexcept {
     return bounds_[heap_[place]];
   }
@@ -86,6 +90,7 @@ class expiry_blocks {
     }
   }
 
+  time_point earliest_ = never;
   std::vector<time_point> bounds_;     // by block
   std::vector<std::uint32_t> places_;  // by block: where it is in the heap
   std::vector<std::uint32_t> heap_;    // of blocks

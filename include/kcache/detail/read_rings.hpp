@@ -13,9 +13,9 @@
 /// made while a ring was alone come first: who made them had not seen the shard become shared, so
 /// none of them came after a stamped one.)
 ///
-/// What is exact: notes of calls that do not overlap are told in the order of the calls. The time
-/// stamp counter is read without waiting for earlier loads, so a thread that is set going by
-/// another must be so some 50 ns after the other's note, as every hand-over between processors is.
+/// What is exact: notes of calls that do not overlap are told in the order of the calls. (The time
+/// stamp counter is read after earlier loads are done: else a thread that is set going by another
+/// may have read it ahead of what told it to go, and one in thousands of hand-overs is misordered.)
 /// Notes of calls that overlap each other or a telling may be told in either order, and where
 /// threads share a ring, one of two overlapping notes may be lost.
 
@@ -27,10 +27,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#if defined(__x86_64__)
-#include <x86intrin.h>
-#endif
-
 namespace kcache::detail {
 
 class read_rings {
@@ -40,11 +36,13 @@ class read_rings {
 
   /// Notes a read of `s` by the thread of this number. False if there is no room: then the notes
   /// must be told first.
-  [[nodiscard]] bool note(slot s, std::uint32_t thread) noexcept {
+  [[nodiscard, gnu::always_inline]] bool note(slot s, std::uint32_t thread) noexcept {
     auto const mine = static_cast<std::uint32_t>(thread % rings);
     ring& r = rings_[mine];
     std::uint32_t const head = r.head.load(std::memory_order_relaxed);
-    if (head - r.tail.load(std::memory_order_acquire) >= length) return false;
+    std::uint32_t const waiting = head - r.tail.load(std::memory_order_acquire);
+    if (waiting != 0 && r.last(head) == s && says_nothing(s)) return true;
+    if (waiting >= length) return false;
     place& p = r.places[head % length];
     p.stamp.store(stamp(mine), std::memory_order_relaxed);
     p.read.store(s, std::memory_order_relaxed);
@@ -79,7 +77,24 @@ class read_rings {
     std::atomic<std::uint32_t> head{0};
     std::atomic<std::uint32_t> tail{0};
     std::array<place, length> places{};
+
+    [[nodiscard]] slot last(std::uint32_t before) const noexcept {
+      return places[(before - 1) % length].read.load(std::memory_order_relaxed);
+    }
   };
+
+  /// True if the last note of every ring that waits to be told is of `s`: then one more would
+  /// change nothing. So a hot entry's readers write nothing.
+  [[nodiscard]] bool says_nothing(slot s) const noexcept {
+    std::uint32_t used = used_.load(std::memory_order_relaxed);
+    if ((used & (used - 1)) == 0) return true;
+    for (; used != 0; used &= used - 1) {
+      ring const& r = rings_[static_cast<unsigned>(std::countr_zero(used))];
+      std::uint32_t const head = r.head.load(std::memory_order_acquire);
+      if (head != r.tail.load(std::memory_order_acquire) && r.last(head) != s) return false;
+    }
+    return true;
+  }
 
   /// 0 while `mine` is alone.
   std::uint64_t stamp(std::uint32_t mine) noexcept {
@@ -94,15 +109,26 @@ class read_rings {
     if (user == mine) return 0;
     if (user != shared) user_.store(shared, std::memory_order_release);
 #if defined(__x86_64__)
-    return __rdtsc();
+    __builtin_ia32_lfence();
+    return __builtin_ia32_rdtsc();
 #else
     return count_.fetch_add(1, std::memory_order_relaxed) + 1;
 #endif
   }
 
+  /// Where the notes of `r` end. A thread that shares it and that lost its processor in the middle
+  /// of a note sets the head back to where it was then, perhaps behind what has been told.
+  static std::uint32_t end(ring& r) noexcept {
+    std::uint32_t const tail = r.tail.load(std::memory_order_relaxed);
+    std::uint32_t head = r.head.load(std::memory_order_acquire);
+    while (head - tail > length) {
+      if (r.head.compare_exchange_weak(head, tail, std::memory_order_acq_rel)) return tail;
+    }
+    return head;
+  }
   template <class Touch>
   static void drain(ring& r, Touch const& touch) noexcept {
-    std::uint32_t const head = r.head.load(std::memory_order_acquire);
+    std::uint32_t const head = end(r);
     std::uint32_t at = r.tail.load(std::memory_order_relaxed);
     for (; at != head; ++at) touch(r.places[at % length].read.load(std::memory_order_relaxed));
     r.tail.store(at, std::memory_order_release);
@@ -122,7 +148,7 @@ class read_rings {
                    : rings_[i].places[r.at % length].stamp.load(std::memory_order_relaxed);
     };
     for (std::size_t i = 0; i != rings; ++i) {
-      runs[i].head = rings_[i].head.load(std::memory_order_acquire);
+      runs[i].head = end(rings_[i]);
       runs[i].at = rings_[i].tail.load(std::memory_order_relaxed);
       look(i);
     }

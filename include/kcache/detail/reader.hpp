@@ -64,8 +64,9 @@ inline constinit std::atomic<std::uint32_t> used_readers{0};
 class rounds {
  public:
   /// A stamp for what has just been taken out; `over(stamp)` tells when nobody can see it any more.
+  /// (A load would not do: it may run ahead of the stores that took it out, and so name a round
+  /// whose readers had not seen them.)
   [[nodiscard]] static std::uint64_t stamp() noexcept {
-    if (light()) return begun_.load(std::memory_order_acquire);
     return begun_.fetch_add(0, std::memory_order_seq_cst);
   }
   [[nodiscard]] static bool over(std::uint64_t stamp) noexcept {
@@ -177,7 +178,7 @@ class read_section {
  public:
   explicit read_section(reader& r) noexcept
       : reader_{r}, odd_{r.sections.load(std::memory_order_relaxed) + 1} {
-    if (r.light) {
+    if (r.light) [[likely]] {
       r.sections.store(odd_, std::memory_order_relaxed);
       std::atomic_signal_fence(std::memory_order_seq_cst);
     } else {

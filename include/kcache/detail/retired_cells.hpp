@@ -11,12 +11,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
+#include <utility>
 
 namespace kcache::detail {
 
-/// A queue of cells, under the shard's lock, that unpins each once no reader can see it. Up to 64
-/// cells or 64 KiB wait before a round of readers is asked for (detail/reader.hpp); more only while
-/// a reader's thread is kept from running in the middle of a read.
+/// A queue of cells, under the shard's lock, that unpins each once no reader can see it. From 32
+/// cells on they go if a round of readers (detail/reader.hpp) has happened since they came; at 64
+/// cells or 64 KiB one is asked for. More wait only while a reader's thread is kept from running in
+/// the middle of a read.
 template <class Value>
 class retired_cells {
  public:
@@ -38,10 +40,10 @@ class retired_cells {
   /// `bytes`: what the cell takes from the heap.
   void add(cell<Value>& c, std::size_t bytes) noexcept {
     if (count_ == room_) make_room();
-    items_[(first_ + count_) & (room_ - 1)] = {&c, rounds::stamp(), bytes};
+    items_[(first_ + count_) & (room_ - 1)] = {&c, bytes};
     ++count_;
     bytes_ += bytes;
-    if (count_ >= most_waiting || bytes_ > most_bytes) reclaim();
+    if (count_ >= most_waiting / 2 || bytes_ > most_bytes) reclaim();
   }
   [[nodiscard]] std::size_t bytes() const noexcept {
     return bytes_ + (room_ == 0 ? 0 : heap_size(room_ * sizeof(item)));
@@ -51,11 +53,9 @@ class retired_cells {
   static constexpr std::uint32_t least_room = 8;
   static constexpr std::uint32_t most_waiting = 64;
   static constexpr std::size_t most_bytes = 64 * 1024;
-  static constexpr int most_at_once = 16;
 
   struct item {
     cell<Value>* retired;
-    std::uint64_t stamp;
     std::size_t bytes;
   };
 
@@ -66,21 +66,32 @@ class retired_cells {
     first_ = (first_ + 1) & (room_ - 1);
     --count_;
   }
-  void reclaim() noexcept {
-    if (!rounds::over(items_[first_].stamp)) rounds::advance();
-    for (int n = 0; n != most_at_once && count_ != 0 && rounds::over(items_[first_].stamp); ++n) {
-      pop();
+  /// True if the first `free_` cells are seen by nobody, and there is one. If not, all that wait
+  /// are given one stamp, and a round is asked for if it is `urgent`; else another shard may.
+  [[nodiscard]] bool ready(bool urgent) noexcept {
+    if (free_ != 0) return true;
+    if (stamped_ == 0) {
+      stamped_ = count_;
+      stamp_ = rounds::stamp();
     }
+    if (urgent && !rounds::over(stamp_)) rounds::advance();
+    if (!rounds::over(stamp_)) return false;
+    free_ = std::exchange(stamped_, 0);
+    return true;
+  }
+  /// As many go as come, or one more: so what is freed here is what the next put's allocation gets,
+  /// still in the processor's cache and the allocator's.
+  void reclaim() noexcept {
+    if (!ready(count_ >= most_waiting || bytes_ > most_bytes)) return;
+    for (int n = 0; free_ != 0 && (n != 2 || bytes_ > most_bytes); ++n, --free_) pop();
   }
   void make_room() noexcept {
     auto* const items =
         static_cast<item*>(::operator new(2 * room_ * sizeof(item), std::nothrow));
     if (!items) {
       // Readers end their sections without waiting for anybody.
-      while (!rounds::over(items_[first_].stamp)) {
-        rounds::advance();
-        give_way();
-      }
+      while (!ready(true)) give_way();
+      --free_;
       return pop();
     }
     for (std::uint32_t i = 0; i != count_; ++i) items[i] = items_[(first_ + i) & (room_ - 1)];
@@ -94,6 +105,10 @@ class retired_cells {
   std::uint32_t first_ = 0;
   std::uint32_t count_ = 0;
   std::uint32_t room_ = 0;
+  /// The first of them may go; or the first of them may, once `stamp_` is over.
+  std::uint32_t free_ = 0;
+  std::uint32_t stamped_ = 0;
+  std::uint64_t stamp_ = 0;
   std::size_t bytes_ = 0;
 };
 

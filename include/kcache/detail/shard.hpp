@@ -132,7 +132,8 @@ class alignas(64) shard {
   static constexpr std::uint32_t least_slots = 8;
   static constexpr int tries = 8;
 
-  enum class sight { hit, miss, unsure };
+  /// `disturbed` by a writer, or to be looked at under the `lock`.
+  enum class sight { hit, miss, disturbed, lock };
 
   /// The sequence number is odd while one of these lives.
   class writing {
@@ -152,13 +153,19 @@ class alignas(64) shard {
 
   // Reading without a lock.
   template <bool Trace, class Clock, class Take>
-  sight look(reader& r, key_view key, std::uint64_t hash, Clock const& clock, Take const& take);
+  [[gnu::noinline]] bool read_again(reader& r, sight seen, key_view key, std::uint64_t hash,
+                                    Clock const& clock, removed_type& removed, Take const& take);
+  // Expanded in each kind of read: a call would cost as much as the look itself.
+  template <bool Trace, class Clock, class Take>
+  [[gnu::always_inline]] inline sight look(reader& r, key_view key, std::uint64_t hash, Clock const& clock, Take const& take);
   template <class Clock, class Take>
-  sight look_at_pairs(table_type& t, std::uint64_t before, key_view key, std::uint64_t hash,
+  [[gnu::always_inline]] inline sight look_at_pairs(table_type& t, std::uint64_t before, key_view key, std::uint64_t hash,
                       Clock const& clock, Take const& take, bool trace, slot& found) const;
   template <class Clock, class Take>
-  sight look_at_cells(table_type& t, std::uint64_t before, key_view key, std::uint64_t hash,
+  [[gnu::always_inline]] inline sight look_at_cells(table_type& t, std::uint64_t before, key_view key, std::uint64_t hash,
                       Clock const& clock, Take const& take, bool trace, slot& found) const;
+  /// Where the ring is full.
+  [[gnu::noinline]] void note_later(slot s, reader const& r) noexcept;
   /// Live and, if it leaves a trace, with nothing to be written to it.
   template <class Clock>
   [[nodiscard]] sight judge(slot_type const& e, time_point expires_at, Clock const& clock,
@@ -168,50 +175,52 @@ class alignas(64) shard {
   [[nodiscard]] table_type& table() const noexcept {
     return *table_.load(std::memory_order_relaxed);
   }
-  [[nodiscard]] slot_type& at(slot s) const noexcept { return table()[s]; }
+  [[nodiscard]] slot_type& at(slot s) const noexcept { return slots_[s]; }
   [[nodiscard]] std::uint64_t hash_at(slot s) const noexcept;
   [[nodiscard]] std::uint64_t weight_at(slot s) const noexcept;
   [[nodiscard]] time_point expiry_at(slot s) const noexcept;
   [[nodiscard]] slot find(key_view key, std::uint64_t hash) const;
   template <class Take>
-  bool read_locked(bool trace, key_view key, std::uint64_t hash, time_point now,
+  [[gnu::noinline]] bool read_locked(bool trace, key_view key, std::uint64_t hash, time_point now,
                    removed_type& removed, Take const& take);
   void tell() noexcept;
   void touch(slot s) noexcept;
-  void prepare(bool new_slot, bool expires);
-  void grow();
+  inline void prepare(bool new_slot, bool expires);
+  [[gnu::noinline]] void grow();
   [[nodiscard]] slot most_slots() const noexcept;
-  void free_old_tables() noexcept;
-  void insert(fresh_type const& fresh, entry_facts const& facts, time_point now) noexcept;
+  [[gnu::noinline]] void free_old_tables() noexcept;
+  inline void insert(fresh_type const& fresh, entry_facts const& facts, time_point now) noexcept;
   void replace(slot s, fresh_type const& fresh, entry_facts const& facts, time_point now,
                removed_type& removed) noexcept;
   void set_facts(slot s, entry_facts const& facts, time_point now) noexcept;
   [[nodiscard]] removal_cause cause_of(slot s, time_point now, removal_cause live) const noexcept;
-  std::size_t take_expired(time_point now, removed_type& removed) noexcept;
-  void make_way(time_point now, removed_type& removed) noexcept;
+  [[gnu::noinline]] std::size_t take_expired(time_point now, removed_type& removed) noexcept;
+  inline void make_way(time_point now, removed_type& removed) noexcept;
   void take_out(slot s, removal_cause cause, removed_type& removed) noexcept;
   /// As `take_out`, of what the queue has given up already.
   void drop(slot s, removal_cause cause, removed_type& removed) noexcept;
   template <class Cell>
   void dismiss(Cell& c, std::size_t bytes, removal_cause cause, removed_type& removed) noexcept;
 
-  // What readers look at, and who locks.
+  // One cache line: what readers look at, and what every change writes besides.
   std::atomic<std::uint64_t> sequence_{0};
   std::atomic<table_type*> table_;
   mutable spin_lock lock_;
+  std::uint32_t size_ = 0;
   slot free_ = no_slot;
   slot unused_ = 0;
-  std::uint32_t size_ = 0;
-  hash_type const& hash_;
-  stats_type& stats_;
-  duration idle_;
-  std::uint64_t share_;
-  std::uint64_t heaviest_;
+  slot_type* slots_ = nullptr;  // the table's
   std::uint64_t weight_ = 0;
-  std::size_t cell_bytes_ = 0;
-  table_type* old_tables_ = nullptr;
-  expiry_blocks expiry_;
+  std::uint64_t share_;
+  stats_type& stats_;
+  // The writers'.
   queue_type queue_;
+  std::size_t cell_bytes_ = 0;
+  std::uint64_t heaviest_;
+  hash_type const& hash_;
+  expiry_blocks expiry_;
+  duration idle_;
+  table_type* old_tables_ = nullptr;
   [[no_unique_address]] std::conditional_t<plan::inline_pairs || !plan::lock_free, no_cells,
                                            retired_cells<Value>>
       retired_;

@@ -119,6 +119,15 @@ bool cache<Key, Value, Policies>::visit(key_view key, F&& f) {
     count(hit);
     if (hit) std::forward<F>(f)(shared ? *shared : view_type{copy, size});
     return hit;
+  } else if constexpr (storage::inline_pairs) {
+    using words = typename shard_type::slot_type::value_words;
+    typename words::copy copy;
+    bool const hit = read<true>(key, hash_of(key), [&](auto const& value, time_point) {
+      copy = words::words_of(value);
+    });
+    count(hit);
+    if (hit) std::forward<F>(f)(static_cast<Value const&>(words::object(copy)));
+    return hit;
   } else {
     handle_type const found = get(key);
     if (found) std::forward<F>(f)(*found);
@@ -183,12 +192,15 @@ put_result<Value> cache<Key, Value, Policies>::put_if(K&& key, V&& value, Guard 
   time_point const now = clock_.now();
   std::uint64_t const weight = weigher_(kv, vv);
   std::uint64_t const hash = hash_of(kv);
-  auto const instant = static_cast<std::uint64_t>(now.time_since_epoch().count());
-  std::uint64_t const draw = detail::mix({draw_key_, instant}, hash);
+  write_time write{now, time_to_live, default_ttl_};
+  if constexpr (!std::same_as<expiry_type, expire_after_write>) {
+    auto const instant = static_cast<std::uint64_t>(now.time_since_epoch().count());
+    write.draw = detail::mix({draw_key_, instant}, hash);
+  }
   detail::entry_facts const facts{
       .hash = hash,
       .weight = weight == 0 ? 1 : weight,
-      .expires_at = expiry_.expires_at(kv, vv, write_time{now, time_to_live, default_ttl_, draw})};
+      .expires_at = expiry_.expires_at(kv, vv, write)};
 
   removed_type removed{on_removal_};
   put_result_type result;
@@ -208,7 +220,8 @@ put_result<Value> cache<Key, Value, Policies>::put_if(K&& key, V&& value, Guard 
       ~offered() {
         if (stored) return;
         node::destroy_key(c);
-        if constexpr (storage::lock_free) node::heap::unpin(c);
+        // The share that goes next frees the cell.
+        if constexpr (storage::lock_free) static_cast<void>(c.count().unpin());
         node::heap::release(c);
       }
     } offer{*c};
@@ -267,12 +280,13 @@ std::size_t cache<Key, Value, Policies>::remove_expired() {
 template <class Key, class Value, class Policies>
 void cache<Key, Value, Policies>::set_capacity(std::uint64_t capacity) {
   auto const resized = plan_.resized(capacity);
+  // Told after the lock: a listener may change the capacity too.
+  removed_type removed{on_removal_};
   std::lock_guard const lock{resizing_};
   time_point const now = clock_.now();
   // So that the whole never weighs more than it says that it may.
   if (capacity > this->capacity()) capacity_.store(capacity, std::memory_order_release);
   for (std::size_t i = 0; i != shards_.size(); ++i) {
-    removed_type removed{on_removal_};
     shards_[i].set_share(resized.share(i), resized.heaviest(i), now, removed);
   }
   capacity_.store(capacity, std::memory_order_release);

@@ -12,16 +12,17 @@ template <class Key, class Value, class Policies>
 shard<Key, Value, Policies>::shard(std::uint64_t share, std::uint64_t heaviest, duration idle,
                                    hash_type const& hash, stats_type& stats)
     : table_{nullptr},
-      hash_{hash},
-      stats_{stats},
-      idle_{idle},
       share_{share},
+      stats_{stats},
+      queue_{entries{this}, share},
       heaviest_{heaviest},
-      queue_{entries{this}, share} {
+      hash_{hash},
+      idle_{idle} {
   slot const slots = std::min(least_slots, most_slots());
   if constexpr (requires { queue_.reserve(std::size_t{}); }) queue_.reserve(slots);
   if constexpr (requires { retired_.reserve(); }) retired_.reserve();
   table_.store(table_type::make(slots), std::memory_order_release);
+  slots_ = table().first_slot();
 }
 
 template <class Key, class Value, class Policies>
@@ -71,7 +72,7 @@ bool shard<Key, Value, Policies>::put(fresh_type const& fresh, key_view key,
   if constexpr (requires { queue_.missed(facts.hash); }) {
     if (old == no_slot) queue_.missed(facts.hash);
   }
-  take_expired(now, removed);
+  if (expiry_.due(now) != expiry_blocks::none) take_expired(now, removed);
   if (old != no_slot) {
     replace(old, fresh, facts, now, removed);
     return true;
@@ -148,7 +149,7 @@ slot shard<Key, Value, Policies>::find(key_view key, std::uint64_t hash) const {
 
 template <class Key, class Value, class Policies>
 void shard<Key, Value, Policies>::prepare(bool new_slot, bool expires) {
-  free_old_tables();
+  if (old_tables_) [[unlikely]] free_old_tables();
   if (new_slot && free_ == no_slot && unused_ == table().slots() && unused_ < most_slots()) {
     grow();
   }
@@ -182,6 +183,7 @@ void shard<Key, Value, Policies>::grow() {
     if (old[s].resident()) bigger.insert(hash_at(s), s);
   }
   table_.store(&bigger, std::memory_order_release);
+  slots_ = bigger.first_slot();
   old.older = old_tables_;
   old.stamp = rounds::stamp();
   old_tables_ = &old;
@@ -190,7 +192,6 @@ void shard<Key, Value, Policies>::grow() {
 
 template <class Key, class Value, class Policies>
 void shard<Key, Value, Policies>::free_old_tables() noexcept {
-  if (!old_tables_) return;
   if (!rounds::over(old_tables_->stamp)) rounds::advance();
   // The first of the list went last.
   if (!rounds::over(old_tables_->stamp)) return;
@@ -307,7 +308,7 @@ std::size_t shard<Key, Value, Policies>::take_expired(time_point now,
 
 template <class Key, class Value, class Policies>
 void shard<Key, Value, Policies>::make_way(time_point now, removed_type& removed) noexcept {
-  if (take_expired(now, removed) != 0) return;
+  if (expiry_.due(now) != expiry_blocks::none && take_expired(now, removed) != 0) return;
   slot const victim = queue_.evict();
   KCACHE_ASSERT(victim != no_slot);
   drop(victim, removal_cause::size, removed);

@@ -15,7 +15,8 @@ bool shard<Key, Value, Policies>::read(key_view key, std::uint64_t hash, Clock c
   if constexpr (plan::lock_free) {
     if (reader* const r = this_reader()) [[likely]] {
       sight const seen = look<Trace>(*r, key, hash, clock, take);
-      if (seen != sight::unsure) [[likely]] return seen == sight::hit;
+      if (seen <= sight::miss) [[likely]] return seen == sight::hit;
+      return read_again<Trace>(*r, seen, key, hash, clock, removed, take);
     }
   }
   return read_locked(Trace, key, hash, clock.now(), removed, take);
@@ -23,37 +24,51 @@ bool shard<Key, Value, Policies>::read(key_view key, std::uint64_t hash, Clock c
 
 template <class Key, class Value, class Policies>
 template <bool Trace, class Clock, class Take>
+bool shard<Key, Value, Policies>::read_again(reader& r, sight seen, key_view key,
+                                             std::uint64_t hash, Clock const& clock,
+                                             removed_type& removed, Take const& take) {
+  for (int i = 0; i != tries && seen == sight::disturbed; ++i) {
+    pause();
+    seen = look<Trace>(r, key, hash, clock, take);
+  }
+  if (seen <= sight::miss) return seen == sight::hit;
+  return read_locked(Trace, key, hash, clock.now(), removed, take);
+}
+
+template <class Key, class Value, class Policies>
+template <bool Trace, class Clock, class Take>
 auto shard<Key, Value, Policies>::look(reader& r, key_view key, std::uint64_t hash,
                                        Clock const& clock, Take const& take) -> sight {
-  sight seen = sight::unsure;
   slot found = no_slot;
   [[maybe_unused]] bool noted_down = true;
+  sight seen;
   {
     read_section const in{r};
-    for (int i = 0; i != tries && seen == sight::unsure && found == no_slot; ++i) {
-      std::uint64_t const before = sequence_.load(std::memory_order_acquire);
-      table_type& t = *table_.load(std::memory_order_acquire);
-      if constexpr (plan::inline_pairs) {
-        seen = look_at_pairs(t, before, key, hash, clock, take, Trace, found);
-      } else {
-        seen = look_at_cells(t, before, key, hash, clock, take, Trace, found);
-      }
-      if constexpr (Trace && marked) {
-        if (seen == sight::hit) eviction_type::mark(t[found].hook);
-      }
+    std::uint64_t const before = sequence_.load(std::memory_order_acquire);
+    table_type& t = *table_.load(std::memory_order_acquire);
+    if constexpr (plan::inline_pairs) {
+      seen = look_at_pairs(t, before, key, hash, clock, take, Trace, found);
+    } else {
+      seen = look_at_cells(t, before, key, hash, clock, take, Trace, found);
+    }
+    if constexpr (Trace && marked) {
+      if (seen == sight::hit) eviction_type::mark(t[found].hook);
     }
     if constexpr (Trace && noted) {
       if (seen == sight::hit) noted_down = rings_.note(found, r.number);
     }
   }
   if constexpr (Trace && noted) {
-    if (!noted_down) [[unlikely]] {
-      std::lock_guard const lock{lock_};
-      tell();
-      static_cast<void>(rings_.note(found, r.number));
-    }
+    if (!noted_down) [[unlikely]] note_later(found, r);
   }
   return seen;
+}
+
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::note_later(slot s, reader const& r) noexcept {
+  std::lock_guard const lock{lock_};
+  tell();
+  if constexpr (noted) static_cast<void>(rings_.note(s, r.number));
 }
 
 template <class Key, class Value, class Policies>
@@ -62,10 +77,7 @@ auto shard<Key, Value, Policies>::look_at_pairs(table_type& t, std::uint64_t bef
                                                 std::uint64_t hash, Clock const& clock,
                                                 Take const& take, bool trace, slot& found) const
     -> sight {
-  if (before % 2 != 0) {
-    pause();
-    return sight::unsure;
-  }
+  if (before % 2 != 0) return sight::disturbed;
   slot at = no_slot;
   typename slot_type::value_words::copy value;
   time_point expires_at;
@@ -84,9 +96,13 @@ auto shard<Key, Value, Policies>::look_at_pairs(table_type& t, std::uint64_t bef
     at = s;
     return true;
   });
-  if (sequence_.load(std::memory_order_relaxed) != before) return sight::unsure;
+  if (sequence_.load(std::memory_order_relaxed) != before) return sight::disturbed;
   if (at == no_slot) return sight::miss;
   sight const seen = judge(t[at], expires_at, clock, trace);
+  if constexpr (plan::idle) {
+    // The slot's next entry has a later deadline.
+    if (sequence_.load(std::memory_order_relaxed) != before) return sight::disturbed;
+  }
   found = at;
   if (seen == sight::hit) take(slot_type::value_words::object(value), expires_at);
   return seen;
@@ -107,24 +123,29 @@ auto shard<Key, Value, Policies>::look_at_cells(table_type& t, std::uint64_t bef
     return true;
   });
   if (!seen_cell) {
-    if (before % 2 == 0 && sequence_.load(std::memory_order_relaxed) == before) return sight::miss;
-    pause();
-    return sight::unsure;
+    bool const still = sequence_.load(std::memory_order_relaxed) == before;
+    return still && before % 2 == 0 ? sight::miss : sight::disturbed;
   }
   sight const seen = judge(t[found], seen_cell->expires_at(), clock, trace);
-  return seen != sight::hit || take(*seen_cell) ? seen : sight::unsure;
+  if constexpr (plan::idle) {
+    // The slot's next entry has a later deadline; in an outgrown table deadlines move no more.
+    if (t[found].look() != seen_cell || table_.load(std::memory_order_relaxed) != &t) {
+      return sight::lock;
+    }
+  }
+  return seen != sight::hit || take(*seen_cell) ? seen : sight::lock;
 }
 
 template <class Key, class Value, class Policies>
 template <class Clock>
 auto shard<Key, Value, Policies>::judge(slot_type const& e, time_point expires_at,
                                         Clock const& clock, bool trace) const noexcept -> sight {
-  auto const expired = trace ? sight::unsure : sight::miss;
+  auto const expired = trace ? sight::lock : sight::miss;
   if constexpr (plan::idle) {
     time_point const now = clock.now();
     time_point const idle{duration{e.idle_until.value.load(std::memory_order_acquire)}};
     if (expires_at <= now || idle <= now) return expired;
-    return trace && after(now, idle_) > idle ? sight::unsure : sight::hit;
+    return trace && after(now, idle_) > idle ? sight::lock : sight::hit;
   } else {
     static_cast<void>(e);
     return expires_at == never || expires_at > clock.now() ? sight::hit : expired;

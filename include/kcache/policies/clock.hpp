@@ -12,7 +12,8 @@
 /// | `C c;` `C d{c};` | | copies tell the same time |
 /// | `c.now()` on a const object | `time_point` | never goes back; thread safe; does not throw; O(1) |
 ///
-/// Models, cheapest first: `coarse_clock`, `steady_clock`, `testing::manual_clock`, `boot_clock`.
+/// Models, cheapest first: `ticking_clock` (in a header of its own), `coarse_clock` (the default),
+/// `steady_clock`, `testing::manual_clock`, `boot_clock`.
 ///
 ///     using cache = kcache::cache<int, page, kcache::with_clock<kcache::steady_clock>>;
 

@@ -135,9 +135,9 @@ class counting_stats {
     std::array<std::atomic<std::uint64_t>, events> counters{};
   };
 
-  [[gnu::always_inline]] void count(std::size_t i) noexcept {
+  [[gnu::always_inline]] inline void count(std::size_t i) noexcept {
     detail::reader const* const r = detail::this_reader();
-    if (r && r->number < shared) {
+    if (r && r->number < shared) [[likely]] {
       std::atomic<std::uint64_t>& c = stripes_[r->number].counters[i];
       c.store(c.load(relaxed) + 1, relaxed);
     } else {
