@@ -6,21 +6,26 @@
 ///
 /// Each shard has four rings; a thread's number chooses one. A note is two stores to lines that
 /// usually no other thread writes. As long as all notes since the last telling came through one
-/// ring, their order is the ring's, and a note carries no time. When a second ring comes into use
-/// the shard is `shared` until the next telling, and notes carry a stamp by which the rings are
-/// merged: on x86-64 the processor's time stamp counter, which all processors share and which
-/// costs some nanoseconds; elsewhere a counter of the shard's own, added to atomically. (Notes
-/// made while a ring was alone come first: who made them had not seen the shard become shared, so
-/// none of them came after a stamped one.)
+/// ring, their order is the ring's. When a second ring comes into use the shard is `shared` until
+/// the next telling, and notes carry a stamp by which the rings are merged: on x86-64 the
+/// processor's time stamp counter, which all processors share; elsewhere a counter of the shard's
+/// own, added to atomically. (Notes made while a ring was alone come first: who made them had not
+/// seen the shard become shared, so none of them came after a stamped one.)
 ///
-/// What is exact: notes of calls that do not overlap are told in the order of the calls. (The time
-/// stamp counter is read after earlier loads are done: else a thread that is set going by another
-/// may have read it ahead of what told it to go, and one in thousands of hand-overs is misordered.)
-/// Notes of calls that overlap each other or a telling may be told in either order, and where
-/// threads share a ring, one of two overlapping notes may be lost.
+/// A stamp must be read after everything before it, or a thread that was set going by another could
+/// stamp its note earlier than that one's; waiting for that costs more than the rest of a hit. So a
+/// thread that finds another in the middle of a read of the same cache, which proves that calls
+/// overlap, gives its next 31 notes in that ring the same stamp, until the next telling.
+///
+/// What is exact: notes of calls that do not overlap are told in the order of the calls. Where
+/// calls have been seen to overlap, notes of different threads between two tellings may be merged
+/// out of order, by some 32. Notes of calls that overlap a telling may be told by the next one.
+/// Where threads share a ring, one of two overlapping notes may be lost.
 
+#include <kcache/detail/reader.hpp>
 #include <kcache/policies/eviction.hpp>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -32,36 +37,47 @@ namespace kcache::detail {
 class read_rings {
  public:
   static constexpr std::size_t rings = 4;
-  static constexpr std::uint32_t length = 32;
+  static constexpr std::uint32_t length = 64;
+
+  /// `cache`: what read sections of the same cache are opened with.
+  explicit read_rings(void const* cache = nullptr) noexcept : cache_{cache} {}
 
   /// Notes a read of `s` by the thread of this number. False if there is no room: then the notes
   /// must be told first.
-  [[nodiscard, gnu::always_inline]] bool note(slot s, std::uint32_t thread) noexcept {
+  [[nodiscard, gnu::always_inline]] inline bool note(slot s, std::uint32_t thread) noexcept {
     auto const mine = static_cast<std::uint32_t>(thread % rings);
     ring& r = rings_[mine];
     std::uint32_t const head = r.head.load(std::memory_order_relaxed);
     std::uint32_t const waiting = head - r.tail.load(std::memory_order_acquire);
     if (waiting != 0 && r.last(head) == s && says_nothing(s)) return true;
-    if (waiting >= length) return false;
-    place& p = r.places[head % length];
-    p.stamp.store(stamp(mine), std::memory_order_relaxed);
-    p.read.store(s, std::memory_order_relaxed);
+    if (waiting >= (teller_.load(std::memory_order_relaxed) == mine ? length / 2 : length)) {
+      return false;
+    }
+    if (user_.load(std::memory_order_acquire) != mine && !alone(mine) && !r.spend_credit()) {
+      s |= fresh_stamp;
+      r.stamps[head % length].store(stamp(r, thread), std::memory_order_relaxed);
+    }
+    r.reads[head % length].store(s, std::memory_order_relaxed);
     r.head.store(head + 1, std::memory_order_release);
     return true;
   }
 
+  /// Under the shard's lock, by a thread whose note found no room: it tells from now on, and is asked
+  /// to as soon as its ring is half full. So the others seldom must, and the queue's cache lines stay
+  /// with one processor.
+  void set_teller(std::uint32_t thread) noexcept {
+    teller_.store(thread % rings, std::memory_order_relaxed);
+  }
   /// Under the shard's lock: takes all notes and calls `touch(s)` for each, in order.
   template <class Touch>
   void tell(Touch const& touch) noexcept {
     std::uint32_t const used = used_.load(std::memory_order_acquire);
     if (used == 0) return;
-    if (user_.load(std::memory_order_relaxed) != nobody) {
-      user_.store(nobody, std::memory_order_release);
-    }
     if ((used & (used - 1)) == 0) {
       drain(rings_[static_cast<unsigned>(std::countr_zero(used))], touch);
-    } else {
-      merge(touch);
+    } else if (!merge(touch) && user_.load(std::memory_order_relaxed) == shared) {
+      // Until the next telling, at least, the shard may be one ring's own again.
+      user_.store(nobody, std::memory_order_release);
     }
   }
 
@@ -69,17 +85,34 @@ class read_rings {
   static constexpr std::uint32_t nobody = 0xffffffffU;
   static constexpr std::uint32_t shared = 0xfffffffeU;
 
-  struct place {
-    std::atomic<std::uint64_t> stamp{0};
-    std::atomic<slot> read{0};
-  };
+  /// Set in a note that has a stamp of its own; others have that of the note before, if any. Slots
+  /// are below it.
+  static constexpr slot fresh_stamp = slot{1} << 31U;
+
   struct alignas(64) ring {
     std::atomic<std::uint32_t> head{0};
     std::atomic<std::uint32_t> tail{0};
-    std::array<place, length> places{};
+    /// So many notes may do without a stamp of their own.
+    std::atomic<std::uint32_t> credit{0};
+    std::array<std::atomic<slot>, length> reads{};
+    std::array<std::atomic<std::uint64_t>, length> stamps{};
 
+    [[nodiscard]] slot read(std::uint32_t at) const noexcept {
+      return reads[at % length].load(std::memory_order_relaxed);
+    }
     [[nodiscard]] slot last(std::uint32_t before) const noexcept {
-      return places[(before - 1) % length].read.load(std::memory_order_relaxed);
+      return read(before - 1) & ~fresh_stamp;
+    }
+    /// 0 where there is none.
+    [[nodiscard]] std::uint64_t stamp(std::uint32_t at) const noexcept {
+      return (read(at) & fresh_stamp) == 0 ? 0
+                                           : stamps[at % length].load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] bool spend_credit() noexcept {
+      std::uint32_t const left = credit.load(std::memory_order_relaxed);
+      if (left == 0) return false;
+      credit.store(left - 1, std::memory_order_relaxed);
+      return true;
     }
   };
 
@@ -96,24 +129,44 @@ class read_rings {
     return true;
   }
 
-  /// 0 while `mine` is alone.
-  std::uint64_t stamp(std::uint32_t mine) noexcept {
+  /// True if `mine` is the only ring in use since the last telling.
+  bool alone(std::uint32_t mine) noexcept {
     std::uint32_t user = user_.load(std::memory_order_acquire);
-    if (user == mine) return 0;
     if ((used_.load(std::memory_order_relaxed) >> mine) % 2 == 0) {
       used_.fetch_or(1U << mine, std::memory_order_acq_rel);
     }
     if (user == nobody && user_.compare_exchange_strong(user, mine, std::memory_order_acq_rel)) {
-      return 0;
+      return true;
     }
-    if (user == mine) return 0;
+    if (user == mine) return true;
     if (user != shared) user_.store(shared, std::memory_order_release);
+    return false;
+  }
+  std::uint64_t stamp(ring& r, std::uint32_t thread) noexcept {
+    std::uint64_t const now = now_stamp();
+    if (others_read(thread)) r.credit.store(length / 2 - 1, std::memory_order_relaxed);
+    return now;
+  }
+  std::uint64_t now_stamp() noexcept {
 #if defined(__x86_64__)
     __builtin_ia32_lfence();
     return __builtin_ia32_rdtsc();
 #else
     return count_.fetch_add(1, std::memory_order_relaxed) + 1;
 #endif
+  }
+  /// True if some other thread is in a read section of the same cache right now. Looks at a few.
+  [[nodiscard]] bool others_read(std::uint32_t thread) const noexcept {
+    constexpr std::uint32_t most = 16;
+    std::uint32_t const n = std::min(used_readers.load(std::memory_order_relaxed), most);
+    for (std::uint32_t i = 0; i != n; ++i) {
+      reader const& other = readers[i];
+      if (i != thread && other.sections.load(std::memory_order_acquire) % 2 != 0 &&
+          other.place.load(std::memory_order_relaxed) == cache_) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /// Where the notes of `r` end. A thread that shares it and that lost its processor in the middle
@@ -130,47 +183,58 @@ class read_rings {
   static void drain(ring& r, Touch const& touch) noexcept {
     std::uint32_t const head = end(r);
     std::uint32_t at = r.tail.load(std::memory_order_relaxed);
-    for (; at != head; ++at) touch(r.places[at % length].read.load(std::memory_order_relaxed));
+    for (; at != head; ++at) touch(r.read(at) & ~fresh_stamp);
     r.tail.store(at, std::memory_order_release);
   }
+  /// True if more than one ring had something to tell.
   template <class Touch>
-  void merge(Touch const& touch) noexcept {
+  bool merge(Touch const& touch) noexcept {
     struct run {
       std::uint32_t at;
       std::uint32_t head;
-      std::uint64_t next;
+      std::uint64_t stamp;
     };
+    constexpr std::uint64_t never = ~std::uint64_t{0};
     std::array<run, rings> runs;
     auto const look = [&](std::size_t i) {
-      run& r = runs[i];
-      r.next = r.at == r.head
-                   ? ~std::uint64_t{0}
-                   : rings_[i].places[r.at % length].stamp.load(std::memory_order_relaxed);
+      runs[i].stamp = runs[i].at == runs[i].head ? never : rings_[i].stamp(runs[i].at);
     };
+    std::size_t filled = 0;
     for (std::size_t i = 0; i != rings; ++i) {
       runs[i].head = end(rings_[i]);
       runs[i].at = rings_[i].tail.load(std::memory_order_relaxed);
       look(i);
+      if (runs[i].at != runs[i].head) ++filled;
     }
     for (;;) {
       std::size_t first = 0;
       for (std::size_t i = 1; i != rings; ++i) {
-        if (runs[i].next < runs[first].next) first = i;
+        if (runs[i].stamp < runs[first].stamp) first = i;
       }
-      if (runs[first].at == runs[first].head) break;
-      touch(rings_[first].places[runs[first].at % length].read.load(std::memory_order_relaxed));
-      ++runs[first].at;
+      run& r = runs[first];
+      if (r.at == r.head) break;
+      // This note and those that share its stamp.
+      do {
+        touch(rings_[first].read(r.at) & ~fresh_stamp);
+        ++r.at;
+      } while (r.at != r.head && (rings_[first].read(r.at) & fresh_stamp) == 0);
       look(first);
     }
     for (std::size_t i = 0; i != rings; ++i) {
-      rings_[i].tail.store(runs[i].at, std::memory_order_release);
+      ring& r = rings_[i];
+      if (r.tail.load(std::memory_order_relaxed) == runs[i].at) continue;
+      r.credit.store(0, std::memory_order_relaxed);
+      r.tail.store(runs[i].at, std::memory_order_release);
     }
+    return filled > 1;
   }
 
   /// The ring that is alone in use since the last telling, or `shared`, or `nobody`.
   alignas(64) std::atomic<std::uint32_t> user_{nobody};
+  std::atomic<std::uint32_t> teller_{nobody};
   /// A bit for each ring that has ever been in use.
   std::atomic<std::uint32_t> used_{0};
+  void const* cache_;
 #if !defined(__x86_64__)
   std::atomic<std::uint64_t> count_{0};
 #endif

@@ -53,6 +53,8 @@ struct alignas(64) reader {
   /// The stores of a section need no barrier of their own.
   bool light = false;
   std::uint32_t number = 0;
+  /// What the section under way reads, if that was said.
+  std::atomic<void const*> place{nullptr};
 };
 
 inline constexpr std::size_t most_readers = 128;
@@ -176,6 +178,9 @@ struct reader_return {
 /// While it lives, nothing that this thread finds is freed. Sections of a thread do not nest.
 class read_section {
  public:
+  /// `place`: anything that tells others what is read.
+  read_section(reader& r, void const* place) noexcept
+      : read_section{(r.place.store(place, std::memory_order_relaxed), r)} {}
   explicit read_section(reader& r) noexcept
       : reader_{r}, odd_{r.sections.load(std::memory_order_relaxed) + 1} {
     if (r.light) [[likely]] {

@@ -42,7 +42,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <type_traits>
 
 namespace kcache::detail {
@@ -54,7 +53,9 @@ struct entry_facts {
   time_point expires_at;
 };
 
-struct no_rings {};
+struct no_rings {
+  explicit no_rings(void const*) noexcept {}
+};
 struct no_cells {};
 
 template <class Key, class Value, class Policies>
@@ -78,7 +79,7 @@ class alignas(64) shard {
   struct entries {
     shard* owner;
     [[nodiscard]] typename eviction_type::hook& hook(slot s) const noexcept {
-      return owner->at(s).hook;
+      return owner->hook_at(s);
     }
     [[nodiscard]] std::uint64_t hash(slot s) const noexcept { return owner->hash_at(s); }
     [[nodiscard]] std::uint64_t weight(slot s) const noexcept { return owner->weight_at(s); }
@@ -122,7 +123,9 @@ class alignas(64) shard {
   [[nodiscard]] std::size_t bytes() const;
 
  private:
-  using table_type = slot_table<slot_type>;
+  using hook_type = typename eviction_type::hook;
+  using table_type =
+      std::conditional_t<plan::hook_inside, slot_table<slot_type>, slot_table<slot_type, hook_type>>;
   using queue_type = typename eviction_type::template queue<entries>;
   static constexpr bool touched = touched_eviction<eviction_type, queue_type>;
   static constexpr bool marked = marked_eviction<eviction_type>;
@@ -155,6 +158,13 @@ class alignas(64) shard {
   template <bool Trace, class Clock, class Take>
   [[gnu::noinline]] bool read_again(reader& r, sight seen, key_view key, std::uint64_t hash,
                                     Clock const& clock, removed_type& removed, Take const& take);
+  [[nodiscard]] read_section section(reader& r) const noexcept {
+    if constexpr (noted) {
+      return read_section{r, &stats_};
+    } else {
+      return read_section{r};
+    }
+  }
   // Expanded in each kind of read: a call would cost as much as the look itself.
   template <bool Trace, class Clock, class Take>
   [[gnu::always_inline]] inline sight look(reader& r, key_view key, std::uint64_t hash, Clock const& clock, Take const& take);
@@ -176,6 +186,13 @@ class alignas(64) shard {
     return *table_.load(std::memory_order_relaxed);
   }
   [[nodiscard]] slot_type& at(slot s) const noexcept { return slots_[s]; }
+  [[nodiscard]] hook_type& hook_at(slot s) const noexcept {
+    if constexpr (plan::hook_inside) {
+      return at(s).hook.value;
+    } else {
+      return hooks_[s];
+    }
+  }
   [[nodiscard]] std::uint64_t hash_at(slot s) const noexcept;
   [[nodiscard]] std::uint64_t weight_at(slot s) const noexcept;
   [[nodiscard]] time_point expiry_at(slot s) const noexcept;
@@ -214,6 +231,7 @@ class alignas(64) shard {
   std::uint64_t share_;
   stats_type& stats_;
   // The writers'.
+  hook_type* hooks_ = nullptr;  // the table's, where they lie apart
   queue_type queue_;
   std::size_t cell_bytes_ = 0;
   std::uint64_t heaviest_;
@@ -224,7 +242,8 @@ class alignas(64) shard {
   [[no_unique_address]] std::conditional_t<plan::inline_pairs || !plan::lock_free, no_cells,
                                            retired_cells<Value>>
       retired_;
-  [[no_unique_address]] std::conditional_t<noted, read_rings, no_rings> rings_;
+  [[no_unique_address]] std::conditional_t<noted, read_rings, no_rings> rings_{
+      &stats_};
 };
 
 }  // namespace kcache::detail

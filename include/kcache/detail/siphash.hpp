@@ -38,6 +38,7 @@ template <int C, int D>
   std::uint64_t v2 = key.k0 ^ 0x6c7967656e657261U;
   std::uint64_t v3 = key.k1 ^ 0x7465646279746573U;
   auto const rounds = [&](int n) {
+#pragma GCC unroll 4
     for (int i = 0; i != n; ++i) {
       v0 += v1;
       v1 = std::rotl(v1, 13) ^ v0;

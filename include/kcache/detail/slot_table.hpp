@@ -28,6 +28,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
+#include <type_traits>
 
 namespace kcache::detail {
 
@@ -86,8 +87,11 @@ struct alignas(64) index_group {
 };
 static_assert(sizeof(index_group) == 64);
 
-/// `Slot` is what the shard keeps per entry. The writer's calls are made under its lock.
-template <class Slot>
+struct nothing_apart {};
+
+/// `Slot` is what the shard keeps per entry, `Apart` what it keeps per entry in other cache lines.
+/// The writer's calls are made under its lock.
+template <class Slot, class Apart = nothing_apart>
 class slot_table {
  public:
   slot_table(slot_table const&) = delete;
@@ -110,6 +114,7 @@ class slot_table {
   [[nodiscard]] std::uint32_t slots() const noexcept { return slots_; }
   [[nodiscard]] Slot& operator[](slot s) noexcept { return first_slot_[s]; }
   [[nodiscard]] Slot* first_slot() noexcept { return first_slot_; }
+  [[nodiscard]] Apart* first_apart() noexcept { return first_apart_; }
 
   /// Calls `look(s)` for slots whose key may have this hash until it returns true; false if it
   /// never does. Now and then the slot is one whose entry has left. For readers and writers alike;
@@ -175,6 +180,8 @@ class slot_table {
   }
 
  private:
+  static constexpr std::size_t apart_bytes = std::is_empty_v<Apart> ? 0 : sizeof(Apart);
+
   slot_table(std::uint32_t groups, std::uint32_t slots) noexcept
       : groups_{groups}, slots_{slots} {
     auto* const base = reinterpret_cast<std::byte*>(this) + sizeof *this;
@@ -182,9 +189,17 @@ class slot_table {
     auto* const after = base + sizeof(index_group) * groups;
     for (std::uint32_t s = 0; s != slots; ++s) ::new (after + sizeof(Slot) * s) Slot;
     first_slot_ = std::launder(reinterpret_cast<Slot*>(after));
+    if constexpr (apart_bytes != 0) {
+      static_assert(alignof(Apart) <= alignof(Slot),
+                    "kcache: an eviction policy's hook must not be aligned to more than 8 bytes");
+      auto* const last = after + sizeof(Slot) * slots;
+      for (std::uint32_t s = 0; s != slots; ++s) ::new (last + apart_bytes * s) Apart;
+      first_apart_ = std::launder(reinterpret_cast<Apart*>(last));
+    }
   }
   static std::size_t bytes_for(std::size_t groups, std::size_t slots) noexcept {
-    return sizeof(slot_table) + groups * sizeof(index_group) + slots * sizeof(Slot);
+    return sizeof(slot_table) + groups * sizeof(index_group) +
+           slots * (sizeof(Slot) + apart_bytes);
   }
   [[nodiscard]] index_group* groups() const noexcept {
     return std::launder(reinterpret_cast<index_group*>(
@@ -202,6 +217,7 @@ class slot_table {
   alignas(64) std::uint32_t groups_;
   std::uint32_t slots_;
   Slot* first_slot_ = nullptr;
+  Apart* first_apart_ = nullptr;
 
  public:
   /// Once another has taken its place: the table that was replaced before it, and the stamp of its

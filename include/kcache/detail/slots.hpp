@@ -46,6 +46,9 @@ struct storage_plan {
   /// A hash that may throw is computed once and kept; another is computed again.
   static constexpr bool keeps_hash = !noexcept(std::declval<typename Policies::hash const&>()(
       std::declval<typename storage_traits<Key>::view_type>()));
+  /// Readers mark the policy's hook, so it lies in the slot that they look at. Other hooks lie
+  /// apart: what is written for the queue does not take the slots' cache lines from readers.
+  static constexpr bool hook_inside = marked_eviction<typename Policies::eviction>;
   /// Entries expire some time after their last read.
   static constexpr bool idle = requires(typename Policies::expiry const& e) { e.idle(); };
 };
@@ -64,7 +67,8 @@ struct optional_field<true, T, Tag> {
 template <class Key, class Value, class Policies>
 struct slot_facts {
   using plan = storage_plan<Key, Value, Policies>;
-  [[no_unique_address]] typename Policies::eviction::hook hook{};
+  using hook_type = typename Policies::eviction::hook;
+  [[no_unique_address]] optional_field<plan::hook_inside, hook_type, 3> hook{};
   [[no_unique_address]] optional_field<plan::weighed, std::uint64_t, 0> weight{};
   [[no_unique_address]] optional_field<plan::keeps_hash, std::uint64_t, 1> hash{};
   /// Written under the lock, read without.
@@ -72,7 +76,7 @@ struct slot_facts {
 
   slot_facts() = default;
   void copy(slot_facts const& from) noexcept {
-    hook = from.hook;
+    if constexpr (plan::hook_inside) hook.value = from.hook.value;
     if constexpr (plan::weighed) weight.value = from.weight.value;
     if constexpr (plan::keeps_hash) hash.value = from.hash.value;
     if constexpr (plan::idle) {

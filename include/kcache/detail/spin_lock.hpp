@@ -44,6 +44,18 @@ class spin_lock {
   std::atomic<bool> locked_{false};
 };
 
+/// Holds it while it lives: `std::lock_guard`, without the rest of <mutex>.
+class spin_guard {
+ public:
+  explicit spin_guard(spin_lock& lock) noexcept : lock_{lock} { lock_.lock(); }
+  spin_guard(spin_guard const&) = delete;
+  spin_guard& operator=(spin_guard const&) = delete;
+  ~spin_guard() { lock_.unlock(); }
+
+ private:
+  spin_lock& lock_;
+};
+
 }  // namespace kcache::detail
 
 #endif

@@ -282,7 +282,7 @@ void cache<Key, Value, Policies>::set_capacity(std::uint64_t capacity) {
   auto const resized = plan_.resized(capacity);
   // Told after the lock: a listener may change the capacity too.
   removed_type removed{on_removal_};
-  std::lock_guard const lock{resizing_};
+  detail::spin_guard const lock{resizing_};
   time_point const now = clock_.now();
   // So that the whole never weighs more than it says that it may.
   if (capacity > this->capacity()) capacity_.store(capacity, std::memory_order_release);

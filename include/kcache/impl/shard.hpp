@@ -23,6 +23,7 @@ shard<Key, Value, Policies>::shard(std::uint64_t share, std::uint64_t heaviest, 
   if constexpr (requires { retired_.reserve(); }) retired_.reserve();
   table_.store(table_type::make(slots), std::memory_order_release);
   slots_ = table().first_slot();
+  if constexpr (!plan::hook_inside) hooks_ = table().first_apart();
 }
 
 template <class Key, class Value, class Policies>
@@ -48,7 +49,7 @@ template <class Guard>
 bool shard<Key, Value, Policies>::put(fresh_type const& fresh, key_view key,
                                       entry_facts const& facts, time_point now, Guard& guard,
                                       removed_type& removed) {
-  std::lock_guard const lock{lock_};
+  spin_guard const lock{lock_};
   tell();
   slot old = find(key, facts.hash);
   prepare(old == no_slot, facts.expires_at != never || plan::idle);
@@ -87,7 +88,7 @@ bool shard<Key, Value, Policies>::put(fresh_type const& fresh, key_view key,
 template <class Key, class Value, class Policies>
 bool shard<Key, Value, Policies>::erase(key_view key, std::uint64_t hash, time_point now,
                                         removed_type& removed) {
-  std::lock_guard const lock{lock_};
+  spin_guard const lock{lock_};
   slot const s = find(key, hash);
   if (s == no_slot) return false;
   tell();
@@ -99,7 +100,7 @@ bool shard<Key, Value, Policies>::erase(key_view key, std::uint64_t hash, time_p
 
 template <class Key, class Value, class Policies>
 void shard<Key, Value, Policies>::clear(time_point now, removed_type& removed) noexcept {
-  std::lock_guard const lock{lock_};
+  spin_guard const lock{lock_};
   tell();
   writing const w{*this};
   for (slot s = 0; s != unused_; ++s) {
@@ -110,7 +111,7 @@ void shard<Key, Value, Policies>::clear(time_point now, removed_type& removed) n
 template <class Key, class Value, class Policies>
 std::size_t shard<Key, Value, Policies>::remove_expired(time_point now, std::size_t most,
                                                         removed_type& removed) noexcept {
-  std::lock_guard const lock{lock_};
+  spin_guard const lock{lock_};
   tell();
   writing const w{*this};
   std::size_t total = 0;
@@ -125,7 +126,7 @@ std::size_t shard<Key, Value, Policies>::remove_expired(time_point now, std::siz
 template <class Key, class Value, class Policies>
 void shard<Key, Value, Policies>::set_share(std::uint64_t share, std::uint64_t heaviest,
                                             time_point now, removed_type& removed) noexcept {
-  std::lock_guard const lock{lock_};
+  spin_guard const lock{lock_};
   tell();
   writing const w{*this};
   share_ = share;
@@ -180,10 +181,12 @@ void shard<Key, Value, Policies>::grow() {
   writing const w{*this};
   for (slot s = 0; s != unused_; ++s) {
     bigger[s].copy(old[s]);
+    if constexpr (!plan::hook_inside) bigger.first_apart()[s] = hook_at(s);
     if (old[s].resident()) bigger.insert(hash_at(s), s);
   }
   table_.store(&bigger, std::memory_order_release);
   slots_ = bigger.first_slot();
+  if constexpr (!plan::hook_inside) hooks_ = bigger.first_apart();
   old.older = old_tables_;
   old.stamp = rounds::stamp();
   old_tables_ = &old;
@@ -215,7 +218,7 @@ void shard<Key, Value, Policies>::tell() noexcept {
 template <class Key, class Value, class Policies>
 void shard<Key, Value, Policies>::touch(slot s) noexcept {
   if constexpr (touched) queue_.touch(s);
-  if constexpr (marked) eviction_type::mark(at(s).hook);
+  if constexpr (marked) eviction_type::mark(hook_at(s));
 }
 
 template <class Key, class Value, class Policies>
@@ -228,7 +231,7 @@ void shard<Key, Value, Policies>::insert(fresh_type const& fresh, entry_facts co
   } else {
     ++unused_;
   }
-  e.hook = {};
+  hook_at(s) = {};
   if constexpr (plan::inline_pairs) {
     e.set(fresh);
   } else {
@@ -403,19 +406,19 @@ removal_cause shard<Key, Value, Policies>::cause_of(slot s, time_point now,
 
 template <class Key, class Value, class Policies>
 std::size_t shard<Key, Value, Policies>::size() const {
-  std::lock_guard const lock{lock_};
+  spin_guard const lock{lock_};
   return size_;
 }
 
 template <class Key, class Value, class Policies>
 std::uint64_t shard<Key, Value, Policies>::weight() const {
-  std::lock_guard const lock{lock_};
+  spin_guard const lock{lock_};
   return weight_;
 }
 
 template <class Key, class Value, class Policies>
 std::size_t shard<Key, Value, Policies>::bytes() const {
-  std::lock_guard const lock{lock_};
+  spin_guard const lock{lock_};
   std::size_t all = sizeof *this + cell_bytes_ + expiry_.bytes();
   if constexpr (requires { retired_.bytes(); }) all += retired_.bytes();
   if constexpr (requires { queue_.heap_bytes(); }) all += queue_.heap_bytes();

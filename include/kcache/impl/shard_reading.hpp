@@ -43,7 +43,7 @@ auto shard<Key, Value, Policies>::look(reader& r, key_view key, std::uint64_t ha
   [[maybe_unused]] bool noted_down = true;
   sight seen;
   {
-    read_section const in{r};
+    read_section const in = section(r);
     std::uint64_t const before = sequence_.load(std::memory_order_acquire);
     table_type& t = *table_.load(std::memory_order_acquire);
     if constexpr (plan::inline_pairs) {
@@ -52,7 +52,7 @@ auto shard<Key, Value, Policies>::look(reader& r, key_view key, std::uint64_t ha
       seen = look_at_cells(t, before, key, hash, clock, take, Trace, found);
     }
     if constexpr (Trace && marked) {
-      if (seen == sight::hit) eviction_type::mark(t[found].hook);
+      if (seen == sight::hit) eviction_type::mark(t[found].hook.value);
     }
     if constexpr (Trace && noted) {
       if (seen == sight::hit) noted_down = rings_.note(found, r.number);
@@ -66,9 +66,12 @@ auto shard<Key, Value, Policies>::look(reader& r, key_view key, std::uint64_t ha
 
 template <class Key, class Value, class Policies>
 void shard<Key, Value, Policies>::note_later(slot s, reader const& r) noexcept {
-  std::lock_guard const lock{lock_};
+  spin_guard const lock{lock_};
   tell();
-  if constexpr (noted) static_cast<void>(rings_.note(s, r.number));
+  if constexpr (noted) {
+    rings_.set_teller(r.number);
+    static_cast<void>(rings_.note(s, r.number));
+  }
 }
 
 template <class Key, class Value, class Policies>
@@ -157,7 +160,7 @@ template <class Take>
 bool shard<Key, Value, Policies>::read_locked(bool trace, key_view key, std::uint64_t hash,
                                               time_point now, removed_type& removed,
                                               Take const& take) {
-  std::lock_guard const lock{lock_};
+  spin_guard const lock{lock_};
   slot const s = find(key, hash);
   if (s == no_slot) return false;
   if (expiry_at(s) <= now) {

@@ -10,7 +10,7 @@
 ///
 /// | expression | result | semantics |
 /// |---|---|---|
-/// | `E::hook` | | default constructible, copied without throwing (a table that grows moves its hooks) |
+/// | `E::hook` | | default constructible, copied without throwing (a table that grows moves its hooks), trivially destructible, aligned to 8 bytes at most |
 /// | `E::template queue<Entries>` | | `Entries` is incomplete when this is named |
 /// | `queue<Entries> q{e, capacity}` | | `e`: an `Entries`, to be kept as a copy; `capacity`: the shard's share (`std::uint64_t`); may throw |
 /// | `q.insert(s)` | | `s` joins; it is in no queue |
@@ -125,6 +125,7 @@ concept eviction =
     std::is_class_v<typename E::hook> && std::default_initializable<typename E::hook> &&
     std::is_nothrow_copy_constructible_v<typename E::hook> &&
     std::is_nothrow_copy_assignable_v<typename E::hook> &&
+    std::is_trivially_destructible_v<typename E::hook> && alignof(typename E::hook) <= 8 &&
     detail::eviction_queue<detail::probe_queue<E>, detail::eviction_entries<typename E::hook>> &&
     !(detail::touched_eviction<E, detail::probe_queue<E>> && detail::marked_eviction<E>);
 
