@@ -99,8 +99,9 @@ concept storable_as =
 /// are linearizable. No reference into the cache is ever returned: values are read through
 /// handles, which outlive their entries and the cache, through visitors, or as copies.
 ///
-/// Exceptions: what a user's type or policy throws, `std::bad_alloc`, and nothing else. Then the
-/// cache is as it was: nothing stored, lost or locked.
+/// Exceptions: what a user's type or policy throws, `std::bad_alloc`, `std::length_error` for a
+/// string of 2 GiB or more, and nothing else. Then the cache is as it was: nothing stored, lost or
+/// locked.
 template <class Key, class Value, class Policies>
 class cache {
   static_assert(cache_policies<Policies>,
@@ -192,7 +193,7 @@ class cache {
   /// Removes every entry that is there when the call begins, shard by shard, each O(entries)
   /// under its lock; what others put meanwhile may stay.
   void clear();
-  /// Removes every expired entry, at most 64 per locking, and returns how many. Never needed for
+  /// Removes every expired entry, some 64 per locking, and returns how many. Never needed for
   /// correctness: it frees the memory of a cache that nobody puts into.
   std::size_t remove_expired();
 

@@ -82,6 +82,30 @@ TEST_CASE("a handle tells when its value expires", "[handle]") {
   CHECK(cache::detached(1, t).expires_at() == t);
 }
 
+TEST_CASE("a small value lies in its handle", "[handle]") {
+  using cache = kcache::cache<int, int>;
+  static_assert(handle<int>::holds_copy && !handle<std::string>::holds_copy);
+  auto a = cache::detached(1, kcache::time_point{5s});
+  auto const b = a;
+  CHECK(a == b);
+  CHECK(&*a != &*b);
+  CHECK(a != cache::detached(2, kcache::time_point{5s}));
+  CHECK(a != cache::detached(1));
+  auto const c = std::move(a);
+  CHECK_FALSE(a);  // NOLINT: moved from is empty
+  CHECK(c == b);
+  a = b;
+  CHECK(*a == 1);
+  a = {};
+  CHECK_FALSE(a);
+  CHECK(a == handle<int>{});
+  // Full, however early it expired.
+  auto const early = cache::detached(7, kcache::time_point::min());
+  CHECK(early);
+  CHECK(*early == 7);
+  CHECK(early.expires_at() < kcache::time_point{});
+}
+
 TEST_CASE("copies share one value, which goes with the last of them", "[handle]") {
   std::atomic<int> living{0};
   {

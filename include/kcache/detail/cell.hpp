@@ -20,6 +20,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -254,10 +255,11 @@ struct cell_heap {
 };
 
 /// A cell that was never in a cache; `value` is a view of what is kept flat, else an rvalue. One
-/// share, the caller's. May throw std::bad_alloc, and what a move throws.
+/// share, the caller's. May throw std::bad_alloc, std::length_error, and what a move throws.
 template <class Value, class V>
 [[nodiscard]] cell<Value>* detached_cell(V&& value, time_point expires_at) {
   if constexpr (is_flat<Value>) {
+    if (value.size() > flat_cell::largest) throw std::length_error{"kcache: a value of 4 GiB"};
     void* const memory = cell_heap<Value>::allocate(flat_cell::header + value.size(), false);
     auto* const c =
         ::new (memory) flat_cell{1, false, key_room{0, false}, value.size(), expires_at};

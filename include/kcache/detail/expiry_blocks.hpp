@@ -40,7 +40,7 @@ class expiry_blocks {
   }
   /// A block whose bound is not after `now`, or `none`.
   [[nodiscard]] std::uint32_t due(time_point now) const noexcept {
-    return earliest_ > now ? none : heap_[0];
+    return earliest_ > now || earliest_ == never ? none : heap_[0];
   }
   /// The bound of the block that is due is `at` from now on, which is not earlier than before.
   void settle(std::uint32_t block, time_point at) noexcept {

@@ -15,11 +15,11 @@
 /// A stamp must be read after everything before it, or a thread that was set going by another could
 /// stamp its note earlier than that one's; waiting for that costs more than the rest of a hit. So a
 /// thread that finds another in the middle of a read of the same cache, which proves that calls
-/// overlap, gives its next 31 notes in that ring the same stamp, until the next telling.
+/// overlap, gives its next 63 notes in that ring the same stamp.
 ///
-/// What is exact: notes of calls that do not overlap are told in the order of the calls. Where
-/// calls have been seen to overlap, notes of different threads between two tellings may be merged
-/// out of order, by some 32. Notes of calls that overlap a telling may be told by the next one.
+/// What is exact: notes of calls that do not overlap are told in the order of the calls. Once calls
+/// were seen to overlap, the next 63 notes of that thread may be told before those of others that
+/// were made before them. Notes of calls that overlap a telling may be told by the next one.
 /// Where threads share a ring, one of two overlapping notes may be lost.
 
 #include <kcache/detail/reader.hpp>
@@ -37,7 +37,7 @@ namespace kcache::detail {
 class read_rings {
  public:
   static constexpr std::size_t rings = 4;
-  static constexpr std::uint32_t length = 64;
+  static constexpr std::uint32_t length = 128;
 
   /// `cache`: what read sections of the same cache are opened with.
   explicit read_rings(void const* cache = nullptr) noexcept : cache_{cache} {}
@@ -48,10 +48,11 @@ class read_rings {
     auto const mine = static_cast<std::uint32_t>(thread % rings);
     ring& r = rings_[mine];
     std::uint32_t const head = r.head.load(std::memory_order_relaxed);
-    std::uint32_t const waiting = head - r.tail.load(std::memory_order_acquire);
-    if (waiting != 0 && r.last(head) == s && says_nothing(s)) return true;
-    if (waiting >= (teller_.load(std::memory_order_relaxed) == mine ? length / 2 : length)) {
-      return false;
+    if (head - r.seen_told.load(std::memory_order_relaxed) >=
+        r.room.load(std::memory_order_relaxed)) [[unlikely]] {
+      std::uint32_t const told = told_[mine].load(std::memory_order_acquire);
+      r.seen_told.store(told, std::memory_order_relaxed);
+      if (head - told >= r.room.load(std::memory_order_relaxed)) return false;
     }
     if (user_.load(std::memory_order_acquire) != mine && !alone(mine) && !r.spend_credit()) {
       s |= fresh_stamp;
@@ -62,11 +63,14 @@ class read_rings {
     return true;
   }
 
-  /// Under the shard's lock, by a thread whose note found no room: it tells from now on, and is asked
-  /// to as soon as its ring is half full. So the others seldom must, and the queue's cache lines stay
-  /// with one processor.
+  /// Under the shard's lock, by a thread whose note found no room: it tells from now on, and is
+  /// asked to as soon as its ring is half full. So the others seldom must, and the queue's cache
+  /// lines stay with one processor.
   void set_teller(std::uint32_t thread) noexcept {
-    teller_.store(thread % rings, std::memory_order_relaxed);
+    if (teller_ == thread % rings) return;
+    rings_[teller_].room.store(length, std::memory_order_relaxed);
+    teller_ = thread % rings;
+    rings_[teller_].room.store(length / 2, std::memory_order_relaxed);
   }
   /// Under the shard's lock: takes all notes and calls `touch(s)` for each, in order.
   template <class Touch>
@@ -74,7 +78,7 @@ class read_rings {
     std::uint32_t const used = used_.load(std::memory_order_acquire);
     if (used == 0) return;
     if ((used & (used - 1)) == 0) {
-      drain(rings_[static_cast<unsigned>(std::countr_zero(used))], touch);
+      drain(static_cast<std::size_t>(std::countr_zero(used)), touch);
     } else if (!merge(touch) && user_.load(std::memory_order_relaxed) == shared) {
       // Until the next telling, at least, the shard may be one ring's own again.
       user_.store(nobody, std::memory_order_release);
@@ -89,9 +93,12 @@ class read_rings {
   /// are below it.
   static constexpr slot fresh_stamp = slot{1} << 31U;
 
-  struct alignas(64) ring {
+  struct alignas(apart) ring {
     std::atomic<std::uint32_t> head{0};
-    std::atomic<std::uint32_t> tail{0};
+    /// What had been told of them when there last seemed to be no room.
+    std::atomic<std::uint32_t> seen_told{0};
+    /// So many may wait.
+    std::atomic<std::uint32_t> room{length};
     /// So many notes may do without a stamp of their own.
     std::atomic<std::uint32_t> credit{0};
     std::array<std::atomic<slot>, length> reads{};
@@ -100,12 +107,9 @@ class read_rings {
     [[nodiscard]] slot read(std::uint32_t at) const noexcept {
       return reads[at % length].load(std::memory_order_relaxed);
     }
-    [[nodiscard]] slot last(std::uint32_t before) const noexcept {
-      return read(before - 1) & ~fresh_stamp;
-    }
-    /// 0 where there is none.
-    [[nodiscard]] std::uint64_t stamp(std::uint32_t at) const noexcept {
-      return (read(at) & fresh_stamp) == 0 ? 0
+    /// `before`: of the note before.
+    [[nodiscard]] std::uint64_t stamp(std::uint32_t at, std::uint64_t before) const noexcept {
+      return (read(at) & fresh_stamp) == 0 ? before
                                            : stamps[at % length].load(std::memory_order_relaxed);
     }
     [[nodiscard]] bool spend_credit() noexcept {
@@ -115,19 +119,6 @@ class read_rings {
       return true;
     }
   };
-
-  /// True if the last note of every ring that waits to be told is of `s`: then one more would
-  /// change nothing. So a hot entry's readers write nothing.
-  [[nodiscard]] bool says_nothing(slot s) const noexcept {
-    std::uint32_t used = used_.load(std::memory_order_relaxed);
-    if ((used & (used - 1)) == 0) return true;
-    for (; used != 0; used &= used - 1) {
-      ring const& r = rings_[static_cast<unsigned>(std::countr_zero(used))];
-      std::uint32_t const head = r.head.load(std::memory_order_acquire);
-      if (head != r.tail.load(std::memory_order_acquire) && r.last(head) != s) return false;
-    }
-    return true;
-  }
 
   /// True if `mine` is the only ring in use since the last telling.
   bool alone(std::uint32_t mine) noexcept {
@@ -169,22 +160,22 @@ class read_rings {
     return false;
   }
 
-  /// Where the notes of `r` end. A thread that shares it and that lost its processor in the middle
-  /// of a note sets the head back to where it was then, perhaps behind what has been told.
-  static std::uint32_t end(ring& r) noexcept {
-    std::uint32_t const tail = r.tail.load(std::memory_order_relaxed);
-    std::uint32_t head = r.head.load(std::memory_order_acquire);
-    while (head - tail > length) {
-      if (r.head.compare_exchange_weak(head, tail, std::memory_order_acq_rel)) return tail;
+  /// Where the notes of ring `i` end. A thread that shares it and that lost its processor in the
+  /// middle of a note sets the head back to where it was then, perhaps behind what has been told.
+  std::uint32_t end(std::size_t i) noexcept {
+    std::uint32_t const told = told_[i].load(std::memory_order_relaxed);
+    std::uint32_t head = rings_[i].head.load(std::memory_order_acquire);
+    while (head - told > length) {
+      if (rings_[i].head.compare_exchange_weak(head, told, std::memory_order_acq_rel)) return told;
     }
     return head;
   }
   template <class Touch>
-  static void drain(ring& r, Touch const& touch) noexcept {
-    std::uint32_t const head = end(r);
-    std::uint32_t at = r.tail.load(std::memory_order_relaxed);
-    for (; at != head; ++at) touch(r.read(at) & ~fresh_stamp);
-    r.tail.store(at, std::memory_order_release);
+  void drain(std::size_t i, Touch const& touch) noexcept {
+    std::uint32_t const head = end(i);
+    std::uint32_t at = told_[i].load(std::memory_order_relaxed);
+    for (; at != head; ++at) touch(rings_[i].read(at) & ~fresh_stamp);
+    told_[i].store(at, std::memory_order_release);
   }
   /// True if more than one ring had something to tell.
   template <class Touch>
@@ -197,12 +188,17 @@ class read_rings {
     constexpr std::uint64_t never = ~std::uint64_t{0};
     std::array<run, rings> runs;
     auto const look = [&](std::size_t i) {
-      runs[i].stamp = runs[i].at == runs[i].head ? never : rings_[i].stamp(runs[i].at);
+      run& r = runs[i];
+      if (r.at == r.head) {
+        r.stamp = never;
+      } else {
+        r.stamp = last_stamps_[i] = rings_[i].stamp(r.at, last_stamps_[i]);
+      }
     };
     std::size_t filled = 0;
     for (std::size_t i = 0; i != rings; ++i) {
-      runs[i].head = end(rings_[i]);
-      runs[i].at = rings_[i].tail.load(std::memory_order_relaxed);
+      runs[i].head = end(i);
+      runs[i].at = told_[i].load(std::memory_order_relaxed);
       look(i);
       if (runs[i].at != runs[i].head) ++filled;
     }
@@ -220,24 +216,22 @@ class read_rings {
       } while (r.at != r.head && (rings_[first].read(r.at) & fresh_stamp) == 0);
       look(first);
     }
-    for (std::size_t i = 0; i != rings; ++i) {
-      ring& r = rings_[i];
-      if (r.tail.load(std::memory_order_relaxed) == runs[i].at) continue;
-      r.credit.store(0, std::memory_order_relaxed);
-      r.tail.store(runs[i].at, std::memory_order_release);
-    }
+    for (std::size_t i = 0; i != rings; ++i) told_[i].store(runs[i].at, std::memory_order_release);
     return filled > 1;
   }
 
   /// The ring that is alone in use since the last telling, or `shared`, or `nobody`.
   alignas(64) std::atomic<std::uint32_t> user_{nobody};
-  std::atomic<std::uint32_t> teller_{nobody};
   /// A bit for each ring that has ever been in use.
   std::atomic<std::uint32_t> used_{0};
   void const* cache_;
 #if !defined(__x86_64__)
   std::atomic<std::uint64_t> count_{0};
 #endif
+  /// Under the lock: how many notes of each ring have been told, and the stamp of the last.
+  alignas(64) std::array<std::atomic<std::uint32_t>, rings> told_{};
+  std::uint32_t teller_ = 0;
+  std::array<std::uint64_t, rings> last_stamps_{};
   std::array<ring, rings> rings_{};
 };
 

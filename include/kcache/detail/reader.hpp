@@ -46,8 +46,11 @@
 
 namespace kcache::detail {
 
+/// What different threads write lies so far apart: processors fetch lines of 64 bytes in pairs.
+inline constexpr std::size_t apart = 128;
+
 /// A thread's reader. Its members are written by that thread alone.
-struct alignas(64) reader {
+struct alignas(apart) reader {
   std::atomic<std::uint64_t> sections{0};
   std::atomic<bool> taken{false};
   /// The stores of a section need no barrier of their own.

@@ -59,7 +59,7 @@ struct no_rings {
 struct no_cells {};
 
 template <class Key, class Value, class Policies>
-class alignas(64) shard {
+class alignas(apart) shard {
  public:
   using plan = storage_plan<Key, Value, Policies>;
   using slot_type = slot_for<Key, Value, Policies>;
@@ -125,7 +125,7 @@ class alignas(64) shard {
  private:
   using hook_type = typename eviction_type::hook;
   using table_type =
-      std::conditional_t<plan::hook_inside, slot_table<slot_type>, slot_table<slot_type, hook_type>>;
+      slot_table<slot_type, std::conditional_t<plan::hook_inside, nothing_apart, hook_type>>;
   using queue_type = typename eviction_type::template queue<entries>;
   static constexpr bool touched = touched_eviction<eviction_type, queue_type>;
   static constexpr bool marked = marked_eviction<eviction_type>;
@@ -167,13 +167,18 @@ class alignas(64) shard {
   }
   // Expanded in each kind of read: a call would cost as much as the look itself.
   template <bool Trace, class Clock, class Take>
-  [[gnu::always_inline]] inline sight look(reader& r, key_view key, std::uint64_t hash, Clock const& clock, Take const& take);
+  [[gnu::always_inline]] inline sight look(reader& r, key_view key, std::uint64_t hash,
+                                           Clock const& clock, Take const& take);
   template <class Clock, class Take>
-  [[gnu::always_inline]] inline sight look_at_pairs(table_type& t, std::uint64_t before, key_view key, std::uint64_t hash,
-                      Clock const& clock, Take const& take, bool trace, slot& found) const;
+  [[gnu::always_inline]] inline sight look_at_pairs(table_type& t, std::uint64_t before,
+                                                    key_view key, std::uint64_t hash,
+                                                    Clock const& clock, Take const& take,
+                                                    bool trace, slot& found) const;
   template <class Clock, class Take>
-  [[gnu::always_inline]] inline sight look_at_cells(table_type& t, std::uint64_t before, key_view key, std::uint64_t hash,
-                      Clock const& clock, Take const& take, bool trace, slot& found) const;
+  [[gnu::always_inline]] inline sight look_at_cells(table_type& t, std::uint64_t before,
+                                                    key_view key, std::uint64_t hash,
+                                                    Clock const& clock, Take const& take,
+                                                    bool trace, slot& found) const;
   /// Where the ring is full.
   [[gnu::noinline]] void note_later(slot s, reader const& r) noexcept;
   /// Live and, if it leaves a trace, with nothing to be written to it.
@@ -219,10 +224,11 @@ class alignas(64) shard {
   template <class Cell>
   void dismiss(Cell& c, std::size_t bytes, removal_cause cause, removed_type& removed) noexcept;
 
-  // One cache line: what readers look at, and what every change writes besides.
+  // What readers look at.
   std::atomic<std::uint64_t> sequence_{0};
   std::atomic<table_type*> table_;
-  mutable spin_lock lock_;
+  // Who takes the lock to tell notes does not disturb them.
+  alignas(64) mutable spin_lock lock_;
   std::uint32_t size_ = 0;
   slot free_ = no_slot;
   slot unused_ = 0;

@@ -82,8 +82,17 @@ class slot_list {
   template <class Links>
   void move_to_front(slot s, Links const& links) noexcept {
     if (s == front_) return;
-    erase(s, links);
-    push_front(s, links);
+    // It has a newer neighbour.
+    auto& l = links(s);
+    slot const newer = l.newer;
+    slot const older = l.older;
+    l.newer = no_slot;
+    l.older = front_;
+    links(newer).older = older;
+    if (older == no_slot) back_ = newer;
+    else links(older).newer = newer;
+    links(front_).newer = s;
+    front_ = s;
   }
 
  private:

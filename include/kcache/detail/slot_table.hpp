@@ -9,8 +9,8 @@
 /// slots, and how many keys that belong here had to go on to a later group. A look-up goes to its
 /// key's home group, compares all tags at once, and follows the few that match; only where a group
 /// has sent keys on it reads the next. Groups are filled to 71 %, so that a key costs 7.5 bytes. (At
-/// 80 %, 6.7 bytes, a look-up in vain read five groups, as those that are full meet; at 71 % 1.5.) An entry's place never changes
-/// while its table lives, so nothing moves under a reader.
+/// 80 %, 6.7 bytes, groups that are full meet, and a look-up in vain read several.) An entry's place
+/// never changes while its table lives, so nothing moves under a reader.
 ///
 /// # Reading without a lock
 /// All that a reader looks at is atomic: loads acquire, stores release. The writer, alone under the
@@ -65,7 +65,7 @@ struct alignas(64) index_group {
     // Sixteen bytes; spelled without <emmintrin.h>, which is longer than this library's floor.
     using bytes [[gnu::vector_size(16)]] = char;
     bytes tags;
-    asm("movdqa %1, %0" : "=x"(tags) : "m"(low), "m"(high));
+    asm volatile("movdqa %1, %0" : "=x"(tags) : "m"(low), "m"(high));
     auto const same = reinterpret_cast<bytes>(tags == bytes{} + static_cast<char>(tag));
     return static_cast<std::uint32_t>(__builtin_ia32_pmovmskb128(same)) & all_places;
 #else

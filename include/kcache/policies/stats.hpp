@@ -130,8 +130,7 @@ class counting_stats {
   enum counter : std::size_t { hit, miss, load, load_failure, refusal, removal, events = 9 };
   static constexpr std::size_t shared = 31;
 
-  /// Two cache lines: hits and misses of one thread disturb no other's.
-  struct alignas(64) stripe {
+  struct alignas(detail::apart) stripe {
     std::array<std::atomic<std::uint64_t>, events> counters{};
   };
 

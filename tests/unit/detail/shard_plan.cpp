@@ -3,7 +3,10 @@
 
 #include "support/catch.hpp"
 
+#include <kcache/error.hpp>
+
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 using kcache::detail::shard_plan;
@@ -45,4 +48,38 @@ TEST_CASE("a shard is chosen by the high bits", "[shard_plan]") {
   CHECK(of(64, UINT64_MAX) == 63);
   CHECK(of(64, std::uint64_t{5} << 58U) == 5);
   CHECK(of(65'536, UINT64_MAX) == 65'535);
+}
+
+TEST_CASE("another capacity: the same shards, the same limits", "[shard_plan]") {
+  shard_plan const plan{
+      {.capacity = 1000, .shards = 0, .max_entry_weight = 10, .weighed = true}};
+  CHECK(plan.shards() == 8);
+  auto const more = plan.resized(1'000'000);
+  CHECK(more.shards() == 8);
+  CHECK(more.capacity() == 1'000'000);
+  CHECK(more.heaviest(0) == 10);
+  for (std::uint64_t hash = 1; hash != 0; hash <<= 1U) {
+    CHECK(more.shard_of(hash) == plan.shard_of(hash));
+  }
+  CHECK(plan.resized(80).share(7) == 10);
+  for (std::uint64_t const little : {0U, 7U, 9U, 79U}) {
+    CHECK_THROWS_AS(plan.resized(little), kcache::failure);
+  }
+  CHECK(plan.capacity() == 1000);
+
+  shard_plan const unlimited{
+      {.capacity = 100, .shards = 0, .max_entry_weight = 0, .weighed = true}};
+  CHECK(unlimited.shards() == 1);
+  CHECK(unlimited.resized(50).heaviest(0) == 50);
+}
+
+TEST_CASE("shares shrink and grow together", "[shard_plan]") {
+  // So that shards may be told one after the other, and the sum never exceeds the larger.
+  for (std::uint64_t capacity = 16; capacity != 80; ++capacity) {
+    shard_plan const plan{
+        {.capacity = capacity, .shards = 16, .max_entry_weight = 0, .weighed = false}};
+    for (std::size_t i = 0; i != 16; ++i) {
+      CHECK(plan.resized(capacity + 1).share(i) >= plan.share(i));
+    }
+  }
 }

@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 using kcache::key_hash;
@@ -50,8 +51,14 @@ keyed_hash keyed(std::uint64_t seed) {
   return h;
 }
 
+struct hashed_throwing {};
+
 }  // namespace
 
+template <>
+struct std::hash<hashed_throwing> {
+  std::size_t operator()(hashed_throwing) const { return 1; }
+};
 template <>
 struct std::hash<point> {
   std::size_t operator()(point const& p) const noexcept {
@@ -149,4 +156,27 @@ TEST_CASE("a hash that does not say it is avalanching is mixed", "[hash]") {
   }
   CHECK(high.size() > 40);
   CHECK(kcache::detail::hash_of(keyed(1), 5) == keyed(1)(5));
+}
+
+TEST_CASE("a hash that cannot throw says so: it is not kept with each entry", "[hash]") {
+  STATIC_REQUIRE(noexcept(std::declval<keyed_hash const&>()(std::string_view{})));
+  STATIC_REQUIRE(noexcept(std::declval<keyed_hash const&>()(5)));
+  STATIC_REQUIRE(noexcept(std::declval<keyed_hash const&>()(colour::red)));
+  STATIC_REQUIRE(noexcept(std::declval<keyed_hash const&>()(point{})));
+  STATIC_REQUIRE_FALSE(noexcept(std::declval<keyed_hash const&>()(hashed_throwing{})));
+  STATIC_REQUIRE(noexcept(kcache::detail::hash_of(std::declval<keyed_hash const&>(), 5)));
+  STATIC_REQUIRE_FALSE(
+      noexcept(kcache::detail::hash_of(std::declval<archetype const&>(), point{})));
+}
+
+TEST_CASE("the low byte, the next 32 bits and the highest are each even", "[hash]") {
+  // From them the tag, the group and the shard are taken.
+  for (auto const& [shift, bits] : {std::pair{0U, 8U}, std::pair{8U, 8U}, std::pair{32U, 8U},
+                                    std::pair{56U, 8U}}) {
+    std::vector<int> count(std::size_t{1} << bits);
+    for (int i = 0; i != 256'000; ++i) {
+      ++count[(keyed(9)(std::string_view{std::to_string(i)}) >> shift) % count.size()];
+    }
+    for (int const c : count) CHECK(std::abs(c - 1000) < 200);  // six deviations
+  }
 }

@@ -3,6 +3,7 @@
 
 #include "support/catch.hpp"
 
+#include <atomic>
 #include <thread>
 #include <vector>
 
@@ -112,4 +113,80 @@ TEST_CASE("no count is lost between threads", "[stats][concurrent]") {
   }
   for (auto& t : threads) t.join();
   CHECK(of(s).hits == 40'000);
+}
+
+TEST_CASE("no count is lost as threads come and go", "[stats][concurrent]") {
+  counting_stats s;
+  // More at once than have counters of their own; later ones take over the counters of the dead.
+  for (int round = 0; round != 5; ++round) {
+    std::atomic<int> ready{0};
+    std::vector<std::thread> threads;
+    for (int i = 0; i != 40; ++i) {
+      threads.emplace_back([&] {
+        s.on_miss();  // all alive at once
+        ++ready;
+        while (ready != 40) std::this_thread::yield();
+        for (int n = 0; n != 2000; ++n) {
+          s.on_hit();
+          s.on_removal(removal_cause::size);
+        }
+      });
+    }
+    for (auto& t : threads) t.join();
+  }
+  s.on_hit();
+  CHECK(of(s) == cache_stats{.hits = 400'001, .misses = 200, .evicted = 400'000});
+}
+
+TEST_CASE("more threads than have readers are counted too", "[stats][concurrent]") {
+  counting_stats s;
+  constexpr int threads_at_once = 140;
+  std::atomic<int> ready{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i != threads_at_once; ++i) {
+    threads.emplace_back([&] {
+      s.on_load();
+      ++ready;
+      while (ready != threads_at_once) std::this_thread::yield();
+      s.on_load();
+    });
+  }
+  for (auto& t : threads) t.join();
+  CHECK(of(s) == cache_stats{.loads = 2 * threads_at_once});
+}
+
+TEST_CASE("a thread that ends counts to the last", "[stats][concurrent]") {
+  counting_stats s;
+  struct at_exit {
+    counting_stats* told = nullptr;
+    ~at_exit() {
+      if (told) told->on_hit();
+    }
+  };
+  std::thread{[&] {
+    // Made before the thread's first count, so it goes after the thread's counters do.
+    static thread_local at_exit last;
+    last.told = &s;
+    s.on_hit();
+  }}.join();
+  CHECK(of(s).hits == 2);
+}
+
+TEST_CASE("figures read while others count never go back", "[stats][concurrent]") {
+  counting_stats s;
+  std::atomic<bool> over{false};
+  std::thread counting{[&] {
+    for (int n = 0; n != 100'000; ++n) s.on_hit();
+    over = true;
+  }};
+  std::uint64_t last = 0;
+  bool back = false;
+  while (!over) {
+    std::uint64_t const now = of(s).hits;
+    back = back || now < last;
+    last = now;
+  }
+  counting.join();
+  CHECK_FALSE(back);
+  CHECK(of(s).hits == 100'000);
 }
