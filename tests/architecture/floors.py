@@ -39,6 +39,7 @@ SYSTEM = {
     "policies/random.hpp": {"sys/random.h", "unistd.h"},
     "detail/reader.hpp": {"linux/membarrier.h", "sys/syscall.h", "unistd.h"},
     "detail/spin_lock.hpp": {"sched.h"},
+    "policies/clock.hpp": {"dlfcn.h"},
     "beast/": {"sys/socket.h", "netinet/in.h", "netinet/tcp.h", "openssl/ssl.h"},
 }
 

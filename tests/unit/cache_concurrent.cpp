@@ -173,3 +173,20 @@ TEST_CASE("a hot key is replaced under its readers", "[cache_concurrent][concurr
   });
   CHECK(wrong == 0);
 }
+
+TEST_CASE("a listener may change the capacity that is being changed", "[cache_concurrent]") {
+  struct listening : kcache::default_policies {
+    using removal_listener = std::function<void(int, int, removal_cause)>;
+  };
+  kcache::cache<int, int, listening>* self = nullptr;
+  int told = 0;
+  kcache::cache<int, int, listening> c{{.capacity = 8, .on_removal = [&](int, int, removal_cause) {
+                                          if (++told == 1) self->set_capacity(6);
+                                        }}};
+  self = &c;
+  for (int i = 0; i != 8; ++i) c.put(i, i);
+  c.set_capacity(4);
+  CHECK(told == 4);
+  CHECK(c.size() == 4);
+  CHECK(c.capacity() == 6);
+}

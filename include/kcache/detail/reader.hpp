@@ -21,7 +21,9 @@
 ///
 /// # Threads
 /// The first 128 threads alive at once have readers, others (and threads that are ending) must
-/// lock. A reader's number also names its thread's own counters and rings.
+/// lock. A reader's number also names its thread's own counters and rings. A child that was forked
+/// while another thread was in a section waits for its end in vain: what leaves its caches is not
+/// freed.
 
 #include <atomic>
 #include <cstddef>
@@ -61,12 +63,13 @@ struct alignas(apart) reader {
 };
 
 inline constexpr std::size_t most_readers = 128;
-inline constinit reader readers[most_readers];
+/// One for a process, though its shared libraries hide what is inline.
+[[gnu::visibility("default")]] inline constinit reader readers[most_readers];
 /// Readers below this number have been used.
-inline constinit std::atomic<std::uint32_t> used_readers{0};
+[[gnu::visibility("default")]] inline constinit std::atomic<std::uint32_t> used_readers{0};
 
 /// Rounds: see the file's comment. Process-wide.
-class rounds {
+class [[gnu::visibility("default")]] rounds {
  public:
   /// A stamp for what has just been taken out; `over(stamp)` tells when nobody can see it any more.
   /// (A load would not do: it may run ahead of the stores that took it out, and so name a round
@@ -137,8 +140,8 @@ class rounds {
 };
 
 /// Null until the thread's first read, and again while the thread ends.
-inline constinit thread_local reader* own_reader = nullptr;
-inline constinit thread_local bool reader_refused = false;
+[[gnu::visibility("default")]] inline constinit thread_local reader* own_reader = nullptr;
+[[gnu::visibility("default")]] inline constinit thread_local bool reader_refused = false;
 
 struct reader_return {
   ~reader_return() {
@@ -187,7 +190,8 @@ class read_section {
   explicit read_section(reader& r) noexcept
       : reader_{r}, odd_{r.sections.load(std::memory_order_relaxed) + 1} {
     if (r.light) [[likely]] {
-      r.sections.store(odd_, std::memory_order_relaxed);
+      // Released for `place`, which comes before it.
+      r.sections.store(odd_, std::memory_order_release);
       std::atomic_signal_fence(std::memory_order_seq_cst);
     } else {
       r.sections.store(odd_, std::memory_order_seq_cst);

@@ -214,6 +214,8 @@ class alignas(apart) shard {
   inline void insert(fresh_type const& fresh, entry_facts const& facts, time_point now) noexcept;
   void replace(slot s, fresh_type const& fresh, entry_facts const& facts, time_point now,
                removed_type& removed) noexcept;
+  bool replaces_only(slot s, entry_facts const& facts, time_point now) noexcept;
+  void set_value(slot s, fresh_type const& fresh, removed_type& removed) noexcept;
   void set_facts(slot s, entry_facts const& facts, time_point now) noexcept;
   [[nodiscard]] removal_cause cause_of(slot s, time_point now, removal_cause live) const noexcept;
   [[gnu::noinline]] std::size_t take_expired(time_point now, removed_type& removed) noexcept;
@@ -255,6 +257,7 @@ class alignas(apart) shard {
 }  // namespace kcache::detail
 
 #include <kcache/impl/shard.hpp>
+#include <kcache/impl/shard_growth.hpp>
 #include <kcache/impl/shard_reading.hpp>
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef KCACHE_DETAIL_SIPHASH_HPP
 #define KCACHE_DETAIL_SIPHASH_HPP
 /// \file
-/// Floor 1. SipHash (Aumasson and Bernstein 2012) and the keyed mixer for single words.
+/// Floor 1. SipHash (Aumasson and Bernstein 2012), and keyed mixers for single words and bytes.
 
 #include <bit>
 #include <cstddef>
@@ -81,6 +81,31 @@ template <int C, int D>
   std::uint64_t const once = fold_multiply(word ^ key.k0 ^ 0x9e3779b97f4a7c15U,
                                            key.k1 ^ 0xd6e8feb86659fd93U);
   return fold_multiply(once ^ key.k1 ^ word, 0xe7037ed1a0b428dbU) ^ once;
+}
+
+/// A keyed hash of bytes: 16 at a time are folded into the state by one multiplication, what is
+/// left by one more (its two words overlap where it is shorter than 16), and a last one spreads.
+/// Both factors depend on the key, so that whoever does not know it cannot make them zero or equal.
+/// (The construction of wyhash and of aHash's fallback, but every secret is the instance's own.)
+[[nodiscard]] inline std::uint64_t mix_bytes(hash_key key, void const* data,
+                                             std::size_t size) noexcept {
+  auto const* p = static_cast<unsigned char const*>(data);
+  std::uint64_t const k1 = key.k1 ^ 0xd6e8feb86659fd93U;
+  std::uint64_t state = (key.k0 ^ 0x9e3779b97f4a7c15U) + size;
+  std::size_t left = size;
+  for (; left > 16; left -= 16, p += 16) {
+    state = fold_multiply(load_little_endian(p) ^ state, load_little_endian(p + 8) ^ k1);
+  }
+  std::uint64_t a = 0;
+  std::uint64_t b = 0;
+  if (left >= 8) {
+    a = load_little_endian(p);
+    b = load_little_endian(p + left - 8);
+  } else {
+    for (std::size_t i = 0; i != left; ++i) a |= std::uint64_t{p[i]} << (8 * i);
+  }
+  state = fold_multiply(a ^ state, b ^ k1);
+  return fold_multiply(state ^ key.k0, 0xe7037ed1a0b428dbU ^ k1) ^ state;
 }
 
 }  // namespace kcache::detail

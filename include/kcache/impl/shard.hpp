@@ -2,7 +2,8 @@
 #ifndef KCACHE_IMPL_SHARD_HPP
 #define KCACHE_IMPL_SHARD_HPP
 /// \file
-/// Floor 2. The bodies of `shard` that change it; those that read are in impl/shard_reading.hpp.
+/// Floor 2. The bodies of `shard` that change it; those that read and
+/// those that make room are beside it, in impl/shard_reading.hpp and impl/shard_growth.hpp.
 
 #include <kcache/detail/shard.hpp>
 
@@ -50,12 +51,17 @@ bool shard<Key, Value, Policies>::put(fresh_type const& fresh, key_view key,
                                       entry_facts const& facts, time_point now, Guard& guard,
                                       removed_type& removed) {
   spin_guard const lock{lock_};
-  tell();
   slot old = find(key, facts.hash);
   prepare(old == no_slot, facts.expires_at != never || plan::idle);
   if (!guard()) return false;
 
   writing const w{*this};
+  if (replaces_only(old, facts, now)) {
+    set_value(old, fresh, removed);
+    set_facts(old, facts, now);
+    return true;
+  }
+  tell();
   bool const lives = facts.expires_at > now;
   bool const fits = facts.weight <= heaviest_;
   if (old != no_slot) {
@@ -148,62 +154,6 @@ slot shard<Key, Value, Policies>::find(key_view key, std::uint64_t hash) const {
   return found;
 }
 
-template <class Key, class Value, class Policies>
-void shard<Key, Value, Policies>::prepare(bool new_slot, bool expires) {
-  if (old_tables_) [[unlikely]] free_old_tables();
-  if (new_slot && free_ == no_slot && unused_ == table().slots() && unused_ < most_slots()) {
-    grow();
-  }
-  if (expires) expiry_.reserve(table().slots());
-}
-
-template <class Key, class Value, class Policies>
-slot shard<Key, Value, Policies>::most_slots() const noexcept {
-  std::uint64_t most = no_slot / 2;
-  if constexpr (requires { queue_type::max_slots; }) {
-    most = std::min<std::uint64_t>(most, queue_type::max_slots);
-  } else if constexpr (requires { eviction_type::max_slots; }) {
-    most = std::min<std::uint64_t>(most, eviction_type::max_slots);
-  }
-  return static_cast<slot>(std::min(most, share_));
-}
-
-template <class Key, class Value, class Policies>
-void shard<Key, Value, Policies>::grow() {
-  table_type& old = table();
-  // The last step goes to what is needed exactly, and a step before it that would nearly do, too.
-  std::uint64_t const most = most_slots();
-  std::uint64_t const twice = std::uint64_t{2} * old.slots();
-  auto const slots = static_cast<slot>(twice + twice / 4 >= most ? most : twice);
-  if constexpr (requires { queue_.reserve(std::size_t{}); }) queue_.reserve(slots);
-  table_type& bigger = *table_type::make(slots);
-
-  writing const w{*this};
-  for (slot s = 0; s != unused_; ++s) {
-    bigger[s].copy(old[s]);
-    if constexpr (!plan::hook_inside) bigger.first_apart()[s] = hook_at(s);
-    if (old[s].resident()) bigger.insert(hash_at(s), s);
-  }
-  table_.store(&bigger, std::memory_order_release);
-  slots_ = bigger.first_slot();
-  if constexpr (!plan::hook_inside) hooks_ = bigger.first_apart();
-  old.older = old_tables_;
-  old.stamp = rounds::stamp();
-  old_tables_ = &old;
-  rounds::advance();
-}
-
-template <class Key, class Value, class Policies>
-void shard<Key, Value, Policies>::free_old_tables() noexcept {
-  if (!rounds::over(old_tables_->stamp)) rounds::advance();
-  // The first of the list went last.
-  if (!rounds::over(old_tables_->stamp)) return;
-  while (table_type* t = old_tables_) {
-    old_tables_ = t->older;
-    table_type::destroy(t);
-  }
-}
-
 // What may not.
 
 template <class Key, class Value, class Policies>
@@ -253,6 +203,34 @@ void shard<Key, Value, Policies>::replace(slot s, fresh_type const& fresh,
   if constexpr (has_replaced) stays = share_ - weight_ >= facts.weight;
   if (!stays) queue_.erase(s);
   while (share_ - weight_ < facts.weight) make_way(now, removed);
+  set_value(s, fresh, removed);
+  set_facts(s, facts, now);
+  if constexpr (has_replaced) {
+    if (stays) return queue_.replaced(s);
+  }
+  queue_.insert(s);
+}
+
+/// True if `s` takes a new value and nothing else changes: then it is noted as a read, so that the
+/// notes before it need not be told now. `s` is noted if so.
+template <class Key, class Value, class Policies>
+bool shard<Key, Value, Policies>::replaces_only(slot s, entry_facts const& facts,
+                                                time_point now) noexcept {
+  if constexpr (noted && has_replaced && !plan::weighed) {
+    if (s == no_slot || facts.expires_at <= now || expiry_at(s) <= now) return false;
+    if (expiry_.due(now) != expiry_blocks::none) return false;
+    reader const* const r = this_reader();
+    if (!r || !rings_.note(s, r->number)) return false;
+    weight_ -= facts.weight;  // set_facts adds it
+    return true;
+  } else {
+    return static_cast<void>(s), static_cast<void>(facts), static_cast<void>(now), false;
+  }
+}
+
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::set_value(slot s, fresh_type const& fresh,
+                                            removed_type& removed) noexcept {
   stats_.on_removal(removal_cause::replaced);
   if constexpr (plan::inline_pairs) {
     at(s).set_value(fresh);
@@ -264,11 +242,6 @@ void shard<Key, Value, Policies>::replace(slot s, fresh_type const& fresh,
     at(s).set(*fresh);
     dismiss(old, bytes, removal_cause::replaced, removed);
   }
-  set_facts(s, facts, now);
-  if constexpr (has_replaced) {
-    if (stays) return queue_.replaced(s);
-  }
-  queue_.insert(s);
 }
 
 template <class Key, class Value, class Policies>

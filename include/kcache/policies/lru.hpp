@@ -12,10 +12,12 @@
 ///
 /// # How exact
 /// Whenever calls do not overlap, victims are those of a textbook LRU, also if threads take turns.
-/// Hits that overlap each other, or that overlap a write, may be noted in either order; where more
-/// threads than rings share one, of two overlapping hits one may be lost; a hit that overlaps the
-/// removal of its entry may be noted for the slot's next entry. Nothing else is lost: it is
-/// recency order, not an approximation of it.
+/// Hits that overlap each other, or that overlap a write, may be noted in either order; and once a
+/// thread's hit was seen to overlap another's, its next 63 hits in that shard may be taken for
+/// earlier than they were among those of other threads. Where more threads than rings share one,
+/// of two overlapping hits one may be lost; a hit that overlaps the removal of its entry may be
+/// noted for the slot's next entry. Nothing else is lost: it is recency order, not an
+/// approximation of it. (detail/read_rings.hpp; tests: cache_exact.cpp, detail/read_rings.cpp.)
 
 #include <kcache/detail/slot_list.hpp>
 #include <kcache/policies/eviction.hpp>

@@ -96,7 +96,7 @@ TEST_CASE("SipHash yields the published values", "[hash]") {
   CHECK(siphash<1, 3>(key, bytes.data(), 15) == 0xd320d86d2a519956U);
 
   // As CPython 3.11 computes with PYTHONHASHSEED=0.
-  auto const python = [](std::string_view s) { return keyed_hash{}(s); };
+  auto const python = [](std::string_view s) { return kcache::sip_hash{}(s); };
   CHECK(python("a") == 0x407448d2b89b1813U);
   CHECK(python("abcdefg") == 0x6db12aae9070f506U);
   CHECK(python("abcdefgh") == 0x3f7b849c0b8e35eaU);
@@ -134,6 +134,50 @@ TEST_CASE("every bit of a word changes about half of the bits", "[hash]") {
     }
     CHECK(std::abs(changed / 200.0 - 32) < 2);
   }
+}
+
+TEST_CASE("every bit of a string changes about half of the bits", "[hash]") {
+  auto const h = keyed(7);
+  seeded_random r{98};
+  for (std::size_t const size : {1U, 3U, 7U, 8U, 9U, 15U, 16U, 17U, 24U, 31U, 32U, 33U, 48U}) {
+    for (std::size_t bit = 0; bit != 8 * size; ++bit) {
+      int changed = 0;
+      for (int i = 0; i != 200; ++i) {
+        std::string text(size, '\0');
+        for (char& c : text) c = static_cast<char>(r.next());
+        auto const before = h(std::string_view{text});
+        text[bit / 8] = static_cast<char>(text[bit / 8] ^ (1 << (bit % 8)));
+        changed += std::popcount(before ^ h(std::string_view{text}));
+      }
+      CHECK(std::abs(changed / 200.0 - 32) < 2.5);
+    }
+  }
+}
+
+TEST_CASE("numbered texts fill high and low bits evenly", "[hash]") {
+  for (auto const* const prefix : {"", "k", "user:", "a prefix of more than sixteen bytes:"}) {
+    for (unsigned const shift : {0U, 20U, 58U}) {
+      std::array<int, 64> count{};
+      for (int i = 0; i != 64'000; ++i) {
+        std::string const text = prefix + std::to_string(i);
+        ++count[static_cast<std::size_t>((keyed(5)(std::string_view{text}) >> shift) % 64)];
+      }
+      for (int const c : count) CHECK(std::abs(c - 1000) < 200);
+    }
+  }
+}
+
+TEST_CASE("sip_hash hashes strings by SipHash and the rest as keyed_hash", "[hash]") {
+  STATIC_REQUIRE(key_hash<kcache::sip_hash, std::string>);
+  STATIC_REQUIRE(key_hash<kcache::sip_hash, int>);
+  seeded_random r{5};
+  seeded_random same = r;
+  kcache::sip_hash sip;
+  sip.seed(r);
+  keyed_hash quick;
+  quick.seed(same);
+  CHECK(sip(5) == quick(5));
+  CHECK(sip(std::string_view{"Tom"}) != quick(std::string_view{"Tom"}));
 }
 
 TEST_CASE("sequential and strided numbers fill high and low bits evenly", "[hash]") {
