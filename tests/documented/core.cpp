@@ -4,6 +4,7 @@
 #include <kcache/cluster/cluster.hpp>
 #include <kcache/cluster/wire_traits.hpp>
 #include <kcache/group.hpp>
+#include <kcache/policies/ticking_clock.hpp>
 #include <kcache/testing/codec_laws.hpp>
 #include <kcache/testing/eviction_bench.hpp>
 #include <kcache/testing/eviction_laws.hpp>

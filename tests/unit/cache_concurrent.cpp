@@ -174,7 +174,7 @@ TEST_CASE("a hot key is replaced under its readers", "[cache_concurrent][concurr
   CHECK(wrong == 0);
 }
 
-TEST_CASE("a listener may change the capacity that is being changed", "[cache_concurrent]") {
+TEST_CASE("a listener may change the capacity while another thread does", "[cache_concurrent]") {
   struct listening : kcache::default_policies {
     using removal_listener = std::function<void(int, int, removal_cause)>;
   };

@@ -104,13 +104,13 @@ struct loopback_transport {
 
     void call(peer_address const& peer, wire_request request, time_point deadline,
               wire_completion done) {
-      auto const slot = calls_.open(executor_, deadline, std::move(done));
-      if (!slot) return;
+      auto const waiting = calls_.open(executor_, deadline, std::move(done));
+      if (!waiting) return;
       auto const to = hub_->next_call(peer.canonical());
-      if (!to) return slot->answer(to.error());
+      if (!to) return waiting->answer(to.error());
       (*to)->serve({request.verb, request.target, request.body},
                    detail::responder_for(
-                       [slot](result<wire_reply> r) { slot->answer(std::move(r)); }));
+                       [waiting](result<wire_reply> r) { waiting->answer(std::move(r)); }));
     }
 
     [[nodiscard]] std::string address() const {

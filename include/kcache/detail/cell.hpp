@@ -89,6 +89,10 @@ class cell_count {
   [[nodiscard]] bool release() noexcept {
     return count_.fetch_sub(share, std::memory_order_acq_rel) == share;
   }
+  /// A share and the pin at once, where there is nothing to destroy. True as below.
+  [[nodiscard]] bool release_and_unpin() noexcept {
+    return count_.fetch_sub(share + pin, std::memory_order_acq_rel) == share + pin;
+  }
   /// The cache hands the address out no more. True if the memory is to be freed.
   [[nodiscard]] bool unpin() noexcept {
     return count_.fetch_sub(pin, std::memory_order_acq_rel) == pin;
@@ -229,7 +233,8 @@ struct cell_heap {
     }
     return static_cast<std::byte*>(base) + (linked ? links : 0);
   }
-  static void free(void* cell, bool linked) noexcept {
+  // Not expanded: g++ 12 then warns that a linked cell's memory does not begin where it began.
+  [[gnu::noinline]] static void free(void* cell, bool linked) noexcept {
     void* const base = static_cast<std::byte*>(cell) - (linked ? links : 0);
     if constexpr (over_aligned) {
       ::operator delete(base, std::align_val_t{alignment});

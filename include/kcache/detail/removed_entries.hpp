@@ -8,6 +8,7 @@
 #include <kcache/policies/removal.hpp>
 
 #include <concepts>
+#include <cstddef>
 
 namespace kcache::detail {
 
@@ -51,7 +52,30 @@ class removed_entries {
   cell_type* last_ = nullptr;
 };
 
-/// Where there is nothing to do after the lock.
+/// Where nobody is told and nothing destroyed: at most some memory is freed after the lock.
+template <class Value>
+class freed_cells {
+ public:
+  template <class Listener>
+  explicit freed_cells(Listener const&) noexcept {}
+  freed_cells(freed_cells const&) = delete;
+  freed_cells& operator=(freed_cells const&) = delete;
+  ~freed_cells() {
+    for (std::size_t i = 0; i != count_; ++i) cell_heap<Value>::free(*cells_[i]);
+  }
+
+  void add(cell<Value>& c) noexcept {
+    if (count_ == most) return cell_heap<Value>::free(c);
+    cells_[count_++] = &c;
+  }
+
+ private:
+  static constexpr std::size_t most = 4;
+  cell<Value>* cells_[most];
+  std::size_t count_ = 0;
+};
+
+/// Where there is nothing at all to do after the lock.
 struct nothing_removed {
   template <class Listener>
   explicit nothing_removed(Listener const&) noexcept {}

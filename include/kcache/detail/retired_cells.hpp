@@ -19,7 +19,10 @@ namespace kcache::detail {
 /// cells on they go if a round of readers (detail/reader.hpp) has happened since they came; at 64
 /// cells or 64 KiB one is asked for. More wait only while a reader's thread is kept from running in
 /// the middle of a read.
-template <class Value>
+///
+/// `Sharing`: the cells still have their cache's share, which goes with the pin. (Where nothing is
+/// to be destroyed it may go as late; one atomic operation is spared.)
+template <class Value, bool Sharing = false>
 class retired_cells {
  public:
   retired_cells() noexcept = default;
@@ -27,7 +30,7 @@ class retired_cells {
   retired_cells& operator=(retired_cells const&) = delete;
   /// Nobody reads any more.
   ~retired_cells() {
-    while (count_ != 0) pop();
+    while (count_ != 0) pop(free_at_once);
     ::operator delete(items_);
   }
 
@@ -37,14 +40,17 @@ class retired_cells {
     items_ = static_cast<item*>(::operator new(least_room * sizeof(item)));
     room_ = least_room;
   }
-  /// `bytes`: what the cell takes from the heap.
-  void add(cell<Value>& c, std::size_t bytes) noexcept {
+  /// `bytes`: what the cell takes from the heap. Calls `gone(cell)` for cells whose memory is to be
+  /// freed, after the lock if that can be.
+  template <class Gone>
+  void add(cell<Value>& c, std::size_t bytes, Gone const& gone) noexcept {
     if (count_ == room_) make_room();
     items_[(first_ + count_) & (room_ - 1)] = {&c, bytes};
     ++count_;
     bytes_ += bytes;
-    if (count_ >= most_waiting / 2 || bytes_ > most_bytes) reclaim();
+    if (count_ >= most_waiting / 2 || bytes_ > most_bytes) reclaim(gone);
   }
+  void add(cell<Value>& c, std::size_t bytes) noexcept { add(c, bytes, free_at_once); }
   [[nodiscard]] std::size_t bytes() const noexcept {
     return bytes_ + (room_ == 0 ? 0 : heap_size(room_ * sizeof(item)));
   }
@@ -59,10 +65,14 @@ class retired_cells {
     std::size_t bytes;
   };
 
-  void pop() noexcept {
+  static constexpr auto free_at_once = [](cell<Value>& c) noexcept { cell_heap<Value>::free(c); };
+
+  template <class Gone>
+  void pop(Gone const& gone) noexcept {
     item const& i = items_[first_];
     bytes_ -= i.bytes;
-    cell_heap<Value>::unpin(*i.retired);
+    cell_count& count = i.retired->count();
+    if (Sharing ? count.release_and_unpin() : count.unpin()) gone(*i.retired);
     first_ = (first_ + 1) & (room_ - 1);
     --count_;
   }
@@ -81,9 +91,11 @@ class retired_cells {
   }
   /// As many go as come, or one more: so what is freed here is what the next put's allocation gets,
   /// still in the processor's cache and the allocator's.
-  void reclaim() noexcept {
+  template <class Gone>
+  void reclaim(Gone const& gone) noexcept {
     if (!ready(count_ >= most_waiting || bytes_ > most_bytes)) return;
-    for (int n = 0; free_ != 0 && (n != 2 || bytes_ > most_bytes); ++n, --free_) pop();
+    int const most = count_ > most_waiting * 3 / 4 ? 2 : 1;
+    for (int n = 0; free_ != 0 && (n != most || bytes_ > most_bytes); ++n, --free_) pop(gone);
   }
   void make_room() noexcept {
     auto* const items =
@@ -92,7 +104,7 @@ class retired_cells {
       // Readers end their sections without waiting for anybody.
       while (!ready(true)) give_way();
       --free_;
-      return pop();
+      return pop(free_at_once);
     }
     for (std::uint32_t i = 0; i != count_; ++i) items[i] = items_[(first_ + i) & (room_ - 1)];
     ::operator delete(items_);

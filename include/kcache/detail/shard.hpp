@@ -71,7 +71,8 @@ class alignas(apart) shard {
   using removed_type =
       std::conditional_t<plan::linked,
                          removed_entries<node, typename Policies::removal_listener>,
-                         nothing_removed>;
+                         std::conditional_t<plan::inline_pairs, nothing_removed,
+                                            freed_cells<Value>>>;
   /// What `put` takes: a pair's words, or a cell.
   using fresh_type = typename std::conditional_t<plan::inline_pairs, slot_type, node>::fresh;
 
@@ -248,7 +249,7 @@ class alignas(apart) shard {
   duration idle_;
   table_type* old_tables_ = nullptr;
   [[no_unique_address]] std::conditional_t<plan::inline_pairs || !plan::lock_free, no_cells,
-                                           retired_cells<Value>>
+                                           retired_cells<Value, !plan::linked>>
       retired_;
   [[no_unique_address]] std::conditional_t<noted, read_rings, no_rings> rings_{
       &stats_};

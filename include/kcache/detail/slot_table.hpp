@@ -8,9 +8,9 @@
 /// The index is an array of groups, each a cache line: twelve tags of a byte, twelve numbers of
 /// slots, and how many keys that belong here had to go on to a later group. A look-up goes to its
 /// key's home group, compares all tags at once, and follows the few that match; only where a group
-/// has sent keys on it reads the next. Groups are filled to 71 %, so that a key costs 7.5 bytes. (At
-/// 80 %, 6.7 bytes, groups that are full meet, and a look-up in vain read several.) An entry's place
-/// never changes while its table lives, so nothing moves under a reader.
+/// has sent keys on it reads the next. Groups are filled to 71 %, so that a key costs 7.5 bytes.
+/// (At 80 %, 6.7 bytes, groups that are full meet, and a look-up in vain read several.) An entry's
+/// place never changes while its table lives, so nothing moves under a reader.
 ///
 /// # Reading without a lock
 /// All that a reader looks at is atomic: loads acquire, stores release. The writer, alone under the

@@ -325,18 +325,20 @@ template <class Key, class Value, class Policies>
 template <class Cell>
 void shard<Key, Value, Policies>::dismiss(Cell& c, std::size_t bytes, removal_cause cause,
                                           removed_type& removed) noexcept {
-  if constexpr (plan::lock_free) {
-    // Pinned still, so it outlives the share that goes next.
-    if constexpr (!plan::linked) node::heap::release(c);
-    if constexpr (plan::linked) removed.add(c, cause);
-    retired_.add(c, bytes);
-  } else {
+  static_cast<void>(cause);
+  if constexpr (!plan::lock_free) {
     static_cast<void>(bytes);
     if constexpr (plan::linked) {
       removed.add(c, cause);
-    } else {
-      node::heap::release(c);
+    } else if (c.count().release()) {
+      removed.add(c);
     }
+  } else if constexpr (plan::linked) {
+    // Pinned still, so its memory outlives the share that goes next.
+    removed.add(c, cause);
+    retired_.add(c, bytes);
+  } else {
+    retired_.add(c, bytes, [&removed](Cell& gone) noexcept { removed.add(gone); });
   }
 }
 

@@ -64,7 +64,6 @@ class ticker {
 /// a millisecond, or for as long as that thread is kept from running: an entry is then served so
 /// much longer. After a fork the child's clock stands still. Copies share the ticker.
 ///
-///     #include <kcache/policies/ticking_clock.hpp>
 ///     kcache::cache<int, page, kcache::with_clock<kcache::ticking_clock>> c{{.capacity = 512}};
 class ticking_clock {
  public:

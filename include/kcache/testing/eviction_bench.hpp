@@ -44,7 +44,7 @@ class eviction_bench {
     explicit entries(eviction_bench& owner) noexcept : bench_{&owner} {}
     [[nodiscard]] eviction_bench::hook& hook(slot s) const noexcept {
       eviction_bench::hook& h = bench_->known(s).policy;
-      if constexpr (detail::marked_eviction<E>) {
+      if constexpr (kcache::detail::marked_eviction<E>) {
         if (bench_->marks_left_ != 0) E::mark(h), --bench_->marks_left_;
       }
       return h;
@@ -157,7 +157,7 @@ class eviction_bench {
   }
   /// A reader marks entries that left before it came to it: all places that no entry is in.
   void mark_late() {
-    if constexpr (detail::marked_eviction<E>) {
+    if constexpr (kcache::detail::marked_eviction<E>) {
       for (slot const s : free_) E::mark(at(s).policy);
     }
   }
@@ -187,9 +187,9 @@ class eviction_bench {
     return stray_ = entry{};
   }
   void read(slot s) noexcept {
-    if constexpr (detail::touched_eviction<E, queue_type>) {
+    if constexpr (kcache::detail::touched_eviction<E, queue_type>) {
       queue_.touch(s);
-    } else if constexpr (detail::marked_eviction<E>) {
+    } else if constexpr (kcache::detail::marked_eviction<E>) {
       E::mark(known(s).policy);
     }
   }

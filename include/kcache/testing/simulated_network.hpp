@@ -129,12 +129,12 @@ class simulated_network::bind {
 
   void call(peer_address const& peer, wire_request request, time_point deadline,
             wire_completion done) {
-    auto const slot = calls_.open(executor_, deadline, std::move(done));
-    if (!slot) return;
+    auto const waiting = calls_.open(executor_, deadline, std::move(done));
+    if (!waiting) return;
     ++net_->calls;
     auto const sent = std::make_shared<wire_request>(std::move(request));
-    deliver([net = net_, executor = executor_, to = peer.canonical(), slot, sent] {
-      receive(net, executor, to, slot, sent);
+    deliver([net = net_, executor = executor_, to = peer.canonical(), waiting, sent] {
+      receive(net, executor, to, waiting, sent);
     });
   }
 
@@ -164,32 +164,32 @@ class simulated_network::bind {
 
   /// At the peer, when the request has arrived.
   static void receive(state_ptr const& net, executor_type const& executor, std::string const& to,
-                      std::shared_ptr<slot_type> const& slot,
+                      std::shared_ptr<slot_type> const& waiting,
                       std::shared_ptr<wire_request> const& sent) {
     endpoint& e = net->nodes[to];
     if (e.frozen && !e.down) {
-      e.held.push_back([=] { receive(net, executor, to, slot, sent); });
+      e.held.push_back([=] { receive(net, executor, to, waiting, sent); });
       return;
     }
     if (e.down || !e.server)
-      return send(net, executor, [slot] { slot->answer(errc::unreachable); });
+      return send(net, executor, [waiting] { waiting->answer(errc::unreachable); });
     auto const server = e.server;  // it may stop while it serves
     (*server)({sent->verb, sent->target, sent->body},
               kcache::detail::responder_for([=](result<wire_reply> r) {
-                leave(net, executor, to, slot, std::move(r));
+                leave(net, executor, to, waiting, std::move(r));
               }));
   }
 
   /// At the peer, when it has answered.
   static void leave(state_ptr const& net, executor_type const& executor, std::string const& from,
-                    std::shared_ptr<slot_type> const& slot, result<wire_reply> r) {
+                    std::shared_ptr<slot_type> const& waiting, result<wire_reply> r) {
     endpoint& e = net->nodes[from];
     if (e.down) return;
     if (e.frozen) {
-      e.held.push_back([=] { leave(net, executor, from, slot, r); });
+      e.held.push_back([=] { leave(net, executor, from, waiting, r); });
       return;
     }
-    send(net, executor, [slot, r = std::move(r)] { slot->answer(r); });
+    send(net, executor, [waiting, r = std::move(r)] { waiting->answer(r); });
   }
 
   state_ptr net_;
