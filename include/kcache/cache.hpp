@@ -13,6 +13,10 @@
 /// | key as above, or a string; any value | a cell: key and value in one allocation, strings flat | takes no lock; `get` adds to the cell's count |
 /// | any other key | a cell | takes the shard's lock |
 ///
+/// Under `lru` and `w_tinylfu`, which hear of reads in order, a read takes the shard's lock once in
+/// 64 to 128, to pass on what was read; any read does that meets an expired entry, or moves the
+/// deadline of one that expires when idle.
+///
 /// # Shards and locks
 /// The cache is a row of shards. The high bits of a key's hash choose its shard; each shard has
 /// its own table, eviction queue and lock, so writes for keys of different shards do not meet.

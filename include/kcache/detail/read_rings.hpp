@@ -5,9 +5,9 @@
 /// Floor 2. Notes of reads, left without a lock and told to the eviction queue later, in order.
 ///
 /// Each shard has four rings; a thread's number chooses one. A note is two stores to lines that
-/// usually no other thread writes. As long as all notes since the last telling came through one
-/// ring, their order is the ring's. When a second ring comes into use the shard is `shared` until
-/// the next telling, and notes carry a stamp by which the rings are merged: on x86-64 the
+/// usually no other thread writes. As long as one ring is in use, the notes' order is the ring's.
+/// When a second comes into use the shard is `shared`, until a telling finds notes in one ring at
+/// most, and notes carry a stamp by which the rings are merged: on x86-64 the
 /// processor's time stamp counter, which all processors share; elsewhere a counter of the shard's
 /// own, added to atomically. (Notes made while a ring was alone come first: who made them had not
 /// seen the shard become shared, so none of them came after a stamped one.)
@@ -120,7 +120,7 @@ class read_rings {
     }
   };
 
-  /// True if `mine` is the only ring in use since the last telling.
+  /// True if `mine` is the only ring in use; makes it so if there is none.
   bool alone(std::uint32_t mine) noexcept {
     std::uint32_t user = user_.load(std::memory_order_acquire);
     if ((used_.load(std::memory_order_relaxed) >> mine) % 2 == 0) {
@@ -220,7 +220,7 @@ class read_rings {
     return filled > 1;
   }
 
-  /// The ring that is alone in use since the last telling, or `shared`, or `nobody`.
+  /// The ring that is alone in use, or `shared`, or `nobody`.
   alignas(64) std::atomic<std::uint32_t> user_{nobody};
   /// A bit for each ring that has ever been in use.
   std::atomic<std::uint32_t> used_{0};

@@ -13,7 +13,8 @@
 /// One lock. Every change first does what may throw (comparing keys, making room, the guard) and
 /// then what may not: that is the strong guarantee. Nothing of the user's is destroyed and no
 /// listener called under the lock: what leaves goes to the caller's `removed`. Notes of reads are
-/// told to the queue first, so that it decides as if each read had waited for the lock.
+/// told to the queue before it is asked anything, so that it decides as if each read had waited for
+/// the lock; a put that merely replaces a value is noted like a read.
 ///
 /// # Reading
 /// Where keys allow (plain or flat), a read takes no lock. Pairs kept in slots are copied word by
@@ -258,6 +259,7 @@ class alignas(apart) shard {
 }  // namespace kcache::detail
 
 #include <kcache/impl/shard.hpp>
+#include <kcache/impl/shard_facts.hpp>
 #include <kcache/impl/shard_growth.hpp>
 #include <kcache/impl/shard_reading.hpp>
 
