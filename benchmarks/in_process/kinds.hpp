@@ -8,6 +8,9 @@
 ///   key_arg          what look-ups take, made of an item by `arg`
 ///   value_source     makes the value of a key; each thread has its own
 ///   fault(k, v)      0 if `v` is the value of `k`: every read that is measured is checked
+///   digest(v)        a sum of what a value says, and
+///   expected(k)      what it is for the value of `k`: where every read is a hit, what was read is
+///                    added up and the sum checked, which costs a fast cache less
 
 #include "../bench.hpp"
 
@@ -46,6 +49,8 @@ struct u64_kind {
   };
   static value own(value_arg v) { return v; }
   static std::uint64_t fault(key_arg k, std::uint64_t v) { return v ^ k ^ mark; }
+  static std::uint64_t digest(std::uint64_t v) { return v; }
+  static std::uint64_t expected(key_arg k) { return k ^ mark; }
 };
 
 /// 16 bytes -> 100 bytes. The value begins and ends with words made of the key, and a read looks at
@@ -87,6 +92,14 @@ struct text_kind {
     std::uint64_t const word = word_at(k.data());
     return (word_at(v.data()) ^ word) | (word_at(v.data() + value_size - sizeof word) ^ ~word);
   }
+  /// Its first word, its last and its size, so that each counts.
+  static std::uint64_t digest(std::string_view v) {
+    return word_at(v.data()) * 2 + word_at(v.data() + v.size() - 8) + v.size();
+  }
+  static std::uint64_t expected(key_arg k) {
+    std::uint64_t const word = word_at(k.data());
+    return word * 2 + ~word + value_size;
+  }
 };
 
 /// 16 bytes -> a shared page of 100 bytes: types of which a cache knows nothing.
@@ -107,6 +120,8 @@ struct general_kind : text_kind {
   };
   static value own(value_arg v) { return v; }
   static std::uint64_t fault(key_arg k, value_arg v) { return v->id ^ word_at(k.data()); }
+  static std::uint64_t digest(value_arg v) { return v->id; }
+  static std::uint64_t expected(key_arg k) { return word_at(k.data()); }
 };
 
 }  // namespace bench

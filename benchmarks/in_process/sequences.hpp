@@ -66,6 +66,22 @@ void shuffle(std::vector<T>& items) {
   for (std::size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[r() % i]);
 }
 
+/// At i: the sum of `f` of the first i items.
+template <class Item, class F>
+[[nodiscard]] std::vector<std::uint64_t> running_sums(std::vector<Item> const& items, F f) {
+  std::vector<std::uint64_t> sums{0};
+  sums.reserve(items.size() + 1);
+  for (auto const& item : items) sums.push_back(sums.back() + f(item));
+  return sums;
+}
+/// Of the `n` items of a ring from `from` on, less than all.
+[[nodiscard]] inline std::uint64_t sum_of(std::vector<std::uint64_t> const& sums, std::size_t from,
+                                          std::size_t n) {
+  std::size_t const size = sums.size() - 1;
+  if (from + n <= size) return sums[from + n] - sums[from];
+  return sums[size] - sums[from] + sums[from + n - size];
+}
+
 /// Items in a ring, of which each thread reads on from a place of its own. Several rings may be of
 /// the same items.
 template <class Item>
@@ -76,6 +92,10 @@ class ring {
     for (unsigned t = 0; t != most_threads; ++t) at_[t].next = t * (items_->size() / most_threads);
   }
 
+  /// The position of thread `t`'s next item.
+  [[nodiscard]] std::size_t next(unsigned t) const {
+    return at_[t].next & (items_->size() - 1);
+  }
   /// Calls `f` with the next `n` items of thread `t`.
   template <class F>
   void each(unsigned t, std::size_t n, F f) {

@@ -2,7 +2,8 @@
 #ifndef KCACHE_BENCHMARKS_IN_PROCESS_WORKLOADS_HPP
 #define KCACHE_BENCHMARKS_IN_PROCESS_WORKLOADS_HPP
 /// \file
-/// What is done to a cache while it is measured. Every read is checked, see kinds.hpp.
+/// What is done to a cache while it is measured. Every read is checked, one by one or by the sum of
+/// a batch, see kinds.hpp.
 
 #include "contestants.hpp"
 #include "sequences.hpp"
@@ -53,13 +54,19 @@ class player {
   explicit player(std::size_t capacity) : cache{capacity} {}
 
   void ask_for(std::shared_ptr<std::vector<item> const> items) {
+    expected = running_sums(*items, [](item const& k) { return Kind::expected(Kind::arg(k)); });
     keys = std::make_unique<ring<item>>(std::move(items));
   }
 
+  /// All are there: the sum of what they say is checked, not each.
   void read(unsigned t, std::size_t n) {
-    tallies::tally seen{n};
-    keys->each(t, n, [&](item const& k) { seen.hits += look(k, seen.faults); });
-    add(t, seen);
+    std::size_t const from = keys->next(t);
+    std::uint64_t sum = 0;
+    std::uint64_t hits = 0;
+    keys->each(t, n, [&](item const& k) {
+      hits += cache.read(Kind::arg(k), [&](auto const& v) { sum += Kind::digest(v); });
+    });
+    add(t, {n, hits, sum ^ sum_of(expected, from, n)});
   }
 
   /// As `read`; each is handed to `time`, which must call it once.
@@ -106,9 +113,12 @@ class player {
 
   /// Reads `hot` only.
   void read_hot(unsigned t, std::size_t n) {
-    tallies::tally seen{n};
-    for (std::size_t i = 0; i != n; ++i) seen.hits += look(hot, seen.faults);
-    add(t, seen);
+    std::uint64_t sum = 0;
+    std::uint64_t hits = 0;
+    auto const arg = Kind::arg(hot);
+    for (std::size_t i = 0; i != n; ++i)
+      hits += cache.read(arg, [&](auto const& v) { sum += Kind::digest(v); });
+    add(t, {n, hits, sum ^ n * Kind::expected(arg)});
   }
 
   bool look(item const& k, std::uint64_t& faults) {
@@ -138,6 +148,7 @@ class player {
   C cache;
   tallies total;
   std::unique_ptr<ring<item>> keys;
+  std::vector<std::uint64_t> expected;
   item hot{};
 
  private:

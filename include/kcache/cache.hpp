@@ -240,11 +240,8 @@ class cache {
   [[nodiscard]] shard_type& shard_of(std::uint64_t hash) const noexcept {
     return shards_[plan_.shard_of(hash)];
   }
-  template <bool Trace, class Take>
-  bool read(key_view key, std::uint64_t hash, Take const& take) const;
   template <bool Trace>
   [[nodiscard]] handle_type read_handle(key_view key, std::uint64_t hash) const;
-  void count(bool hit) noexcept { hit ? stats_.on_hit() : stats_.on_miss(); }
   /// A view of what is kept flat; of what is not, `t` itself if it may be moved from, or an object
   /// made of it.
   template <class Stored, class T>
@@ -276,7 +273,7 @@ class cache {
   detail::shard_plan plan_;
   std::atomic<std::uint64_t> capacity_;
   detail::spin_lock resizing_;
-  stats_type stats_;
+  mutable stats_type stats_;
   detail::fixed_array<shard_type> shards_;
 };
 

@@ -31,8 +31,8 @@ struct cache_options {
 
   /// Independent parts, each with a lock and an equal share of the capacity: a power of two, or 0
   /// for automatic. Automatic leaves each at least 1,024 entries, so it is 1 below a capacity of
-  /// 2,048, and is 64 at most; a weighed cache has 1, unless `max_entry_weight` tells that more
-  /// shards leave each room for eight of the heaviest.
+  /// 2,048, and is 64 until shares would exceed 65,536 entries, then up to 256; a weighed cache has
+  /// 1, unless `max_entry_weight` tells that more shards leave each room for eight of the heaviest.
   std::size_t shards = 0;
 
   /// With a weigher: heavier entries are refused. 0: an entry may weigh a shard's whole share.

@@ -86,7 +86,8 @@ TEST_CASE("the number of shards", "[cache_options]") {
   CHECK(of({.capacity = 2048}) == 2);
   CHECK(of({.capacity = 10'000}) == 8);
   CHECK(of({.capacity = 65'536}) == 64);
-  CHECK(of({.capacity = UINT64_MAX}) == 64);
+  CHECK(of({.capacity = 64 * 65'536}) == 64);
+  CHECK(of({.capacity = UINT64_MAX}) == 256);
   CHECK(of({.capacity = 8, .shards = 8}) == 8);
 
   auto const of_weighed = [](cache_options<weighed> const& o) {

@@ -22,8 +22,8 @@
 
 namespace bench {
 
-/// How a value is read: as suits its type best (numbers by copy, strings by visitor, others by
-/// handle), or by handle whatever it is.
+/// How a value is read: as suits its type best (numbers and strings by visitor, others by handle),
+/// or by handle whatever it is.
 enum class reading { as_suits, by_handle };
 
 struct lru_entry {
@@ -118,11 +118,6 @@ class kcache_with {
       auto const handle = cache_.get(k);
       if (!handle) return false;
       f(*handle);
-      return true;
-    } else if constexpr (std::is_same_v<typename Kind::value, std::uint64_t>) {
-      auto const copy = cache_.get_copy(k);
-      if (!copy) return false;
-      f(*copy);
       return true;
     } else {
       return cache_.visit(k, f);

@@ -27,6 +27,18 @@ struct cell_links {
   removal_cause cause{};
 };
 
+/// As std::memcmp says, without a call for 8 to 16 bytes, as most keys have.
+[[nodiscard, gnu::always_inline]] inline bool same_bytes(void const* a, void const* b,
+                                                         std::size_t size) noexcept {
+  if (size - 8 > 8) [[unlikely]] return std::memcmp(a, b, size) == 0;
+  auto const word = [](void const* bytes, std::size_t at) {
+    std::uint64_t w;
+    std::memcpy(&w, static_cast<unsigned char const*>(bytes) + at, sizeof w);
+    return w;
+  };
+  return ((word(a, 0) ^ word(b, 0)) | (word(a, size - 8) ^ word(b, size - 8))) == 0;
+}
+
 /// How cells of `Value` hold a `Key`. `Linked`: they carry `cell_links`. A cell begins with two
 /// shares, its cache's and its maker's.
 template <class Key, class Value, bool Linked>
@@ -74,6 +86,14 @@ struct cell_node {
       return key_view{reinterpret_cast<char_type const*>(c.key_place()), c.room().bytes()};
     } else {
       return storage_traits<Key>::view(*std::launder(reinterpret_cast<Key*>(key_object(c))));
+    }
+  }
+  [[nodiscard, gnu::always_inline]] static inline bool has_key(cell_type& c, key_view key) {
+    if constexpr (flat_key) {
+      return c.room().bytes() == key.size() * sizeof(typename key_view::value_type) &&
+             same_bytes(c.key_place(), key.data(), c.room().bytes());
+    } else {
+      return cell_node::key(c) == key;
     }
   }
   static void destroy_key(cell_type& c) noexcept {

@@ -45,18 +45,15 @@ class read_rings {
   /// Notes a read of `s` by the thread of this number. False if there is no room: then the notes
   /// must be told first.
   [[nodiscard, gnu::always_inline]] inline bool note(slot s, std::uint32_t thread) noexcept {
-    auto const mine = static_cast<std::uint32_t>(thread % rings);
+    std::uint32_t const mine = thread % rings;
     ring& r = rings_[mine];
     std::uint32_t const head = r.head.load(std::memory_order_relaxed);
-    if (head - r.seen_told.load(std::memory_order_relaxed) >=
-        r.room.load(std::memory_order_relaxed)) [[unlikely]] {
-      std::uint32_t const told = told_[mine].load(std::memory_order_acquire);
-      r.seen_told.store(told, std::memory_order_relaxed);
-      if (head - told >= r.room.load(std::memory_order_relaxed)) return false;
+    if (!before(head, r.full_at.load(std::memory_order_relaxed)) && !has_room(mine, head))
+        [[unlikely]] {
+      return false;
     }
-    if (user_.load(std::memory_order_acquire) != mine && !alone(mine) && !r.spend_credit()) {
-      s |= fresh_stamp;
-      r.stamps[head % length].store(stamp(r, thread), std::memory_order_relaxed);
+    if (std::uint32_t const user = user_.load(std::memory_order_acquire); user != mine) {
+      if (user != shared || !r.spend_credit()) s |= stamp(mine, head, thread);
     }
     r.reads[head % length].store(s, std::memory_order_relaxed);
     r.head.store(head + 1, std::memory_order_release);
@@ -67,10 +64,11 @@ class read_rings {
   /// asked to as soon as its ring is half full. So the others seldom must, and the queue's cache
   /// lines stay with one processor.
   void set_teller(std::uint32_t thread) noexcept {
-    if (teller_ == thread % rings) return;
-    rings_[teller_].room.store(length, std::memory_order_relaxed);
-    teller_ = thread % rings;
-    rings_[teller_].room.store(length / 2, std::memory_order_relaxed);
+    std::uint32_t const mine = thread % rings;
+    if (teller_ == mine) return;
+    if (teller_ != nobody) set_room(teller_, length);
+    set_room(mine, length / 2);
+    teller_ = mine;
   }
   /// Under the shard's lock: takes all notes and calls `touch(s)` for each, in order.
   template <class Touch>
@@ -95,8 +93,8 @@ class read_rings {
 
   struct alignas(apart) ring {
     std::atomic<std::uint32_t> head{0};
-    /// What had been told of them when there last seemed to be no room.
-    std::atomic<std::uint32_t> seen_told{0};
+    /// The note at which there last seemed to be no room.
+    std::atomic<std::uint32_t> full_at{length};
     /// So many may wait.
     std::atomic<std::uint32_t> room{length};
     /// So many notes may do without a stamp of their own.
@@ -120,6 +118,23 @@ class read_rings {
     }
   };
 
+  /// True if a note at `head` comes before `end`; both wrap.
+  static bool before(std::uint32_t head, std::uint32_t end) noexcept {
+    return static_cast<std::int32_t>(end - head) > 0;
+  }
+  /// Looks again.
+  [[gnu::noinline]] bool has_room(std::uint32_t mine, std::uint32_t head) noexcept {
+    ring& r = rings_[mine];
+    std::uint32_t const full_at = told_[mine].load(std::memory_order_acquire) +
+                                  r.room.load(std::memory_order_relaxed);
+    r.full_at.store(full_at, std::memory_order_relaxed);
+    return before(head, full_at);
+  }
+  void set_room(std::uint32_t i, std::uint32_t room) noexcept {
+    rings_[i].room.store(room, std::memory_order_relaxed);
+    rings_[i].full_at.store(told_[i].load(std::memory_order_relaxed) + room,
+                            std::memory_order_relaxed);
+  }
   /// True if `mine` is the only ring in use; makes it so if there is none.
   bool alone(std::uint32_t mine) noexcept {
     std::uint32_t user = user_.load(std::memory_order_acquire);
@@ -133,10 +148,14 @@ class read_rings {
     if (user != shared) user_.store(shared, std::memory_order_release);
     return false;
   }
-  std::uint64_t stamp(ring& r, std::uint32_t thread) noexcept {
-    std::uint64_t const now = now_stamp();
+  /// Gives the note at `head` a stamp unless it needs none; what is to be set in it.
+  [[gnu::noinline]] slot stamp(std::uint32_t mine, std::uint32_t head,
+                               std::uint32_t thread) noexcept {
+    ring& r = rings_[mine];
+    if (alone(mine) || r.spend_credit()) return 0;
+    r.stamps[head % length].store(now_stamp(), std::memory_order_relaxed);
     if (others_read(thread)) r.credit.store(length / 2 - 1, std::memory_order_relaxed);
-    return now;
+    return fresh_stamp;
   }
   std::uint64_t now_stamp() noexcept {
 #if defined(__x86_64__)
@@ -230,7 +249,7 @@ class read_rings {
 #endif
   /// Under the lock: how many notes of each ring have been told, and the stamp of the last.
   alignas(64) std::array<std::atomic<std::uint32_t>, rings> told_{};
-  std::uint32_t teller_ = 0;
+  std::uint32_t teller_ = nobody;
   std::array<std::uint64_t, rings> last_stamps_{};
   std::array<ring, rings> rings_{};
 };

@@ -54,6 +54,10 @@ struct entry_facts {
   time_point expires_at;
 };
 
+/// What came of a look. Beyond the answers: `disturbed` by a writer, or not at its end; to be done
+/// under the `lock`.
+enum class sight : unsigned char { hit, miss, disturbed, lock };
+
 struct no_rings {
   explicit no_rings(void const*) noexcept {}
 };
@@ -69,13 +73,21 @@ class alignas(apart) shard {
   using stats_type = typename Policies::stats;
   using hash_type = typename Policies::hash;
   using key_view = typename storage_traits<Key>::view_type;
+  using listener_type = typename Policies::removal_listener;
   using removed_type =
       std::conditional_t<plan::linked,
-                         removed_entries<node, typename Policies::removal_listener>,
+                         removed_entries<node, listener_type>,
                          std::conditional_t<plan::inline_pairs, nothing_removed,
                                             freed_cells<Value>>>;
   /// What `put` takes: a pair's words, or a cell.
   using fresh_type = typename std::conditional_t<plan::inline_pairs, slot_type, node>::fresh;
+
+  /// What a read of a pair yields. Left as it is made, but for `hit`, where there is nothing.
+  struct pair_found {
+    bool hit = false;
+    typename slot_type::value_words::copy value;
+    time_point expires_at;
+  };
 
   /// What the queue sees of its entries.
   struct entries {
@@ -88,21 +100,26 @@ class alignas(apart) shard {
   };
 
   /// `share` is this shard's part of the capacity; it stores no entry heavier than `heaviest`.
-  /// An entry that was not read for `idle` expires, where the plan says so. `hash` and `stats`
-  /// outlive the shard.
+  /// An entry that was not read for `idle` expires, where the plan says so. `hash`, `listener` and
+  /// `stats` outlive the shard.
   shard(std::uint64_t share, std::uint64_t heaviest, duration idle, hash_type const& hash,
-        stats_type& stats);
+        listener_type const& listener, stats_type& stats);
   shard(shard const&) = delete;
   shard& operator=(shard const&) = delete;
   ~shard();
 
-  /// Looks for `key` and, if there is a live entry, calls `take`: `take(value, expires_at)` of a
-  /// pair; `take(cell)` of a cell, which returns false if it must be tried again under the lock.
-  /// `take` runs inside a read section or under the lock. With `Trace` the policy is told, and an
-  /// expired entry is removed.
+  // Reads: of pairs, which are copied, and of cells, which are shown to `take(cell)` inside a read
+  // section or under the lock. `take` returns false if it cannot: then it is called once more,
+  // under the lock, and if it cannot there either the read ends with `sight::lock`, as if it had
+  // not been. With `Trace` the read is counted, the policy is told, and an expired entry removed.
+  template <bool Trace, class Clock>
+  [[gnu::always_inline]] inline pair_found find_pair(Key const& key, std::uint64_t hash,
+                                                     Clock const& clock, stats_type& stats);
   template <bool Trace, class Clock, class Take>
-  bool read(key_view key, std::uint64_t hash, Clock const& clock, removed_type& removed,
-            Take const& take);
+  [[gnu::always_inline]] inline sight read_cell(key_view key, std::uint64_t hash,
+                                                Clock const& clock, stats_type& stats,
+                                                Take take);
+
   /// Stores `fresh` or returns false: the guard said no, or it had expired already, or it is too
   /// heavy.
   template <class Guard>
@@ -137,9 +154,6 @@ class alignas(apart) shard {
   static constexpr std::uint32_t least_slots = 8;
   static constexpr int tries = 8;
 
-  /// `disturbed` by a writer, or to be looked at under the `lock`.
-  enum class sight { hit, miss, disturbed, lock };
-
   /// The sequence number is odd while one of these lives.
   class writing {
    public:
@@ -157,36 +171,52 @@ class alignas(apart) shard {
   };
 
   // Reading without a lock.
+  template <bool Trace, class Clock>
+  [[gnu::noinline]] pair_found find_pair_again(Key const& key, std::uint64_t hash,
+                                               Clock const& clock, stats_type& stats);
   template <bool Trace, class Clock, class Take>
-  [[gnu::noinline]] bool read_again(reader& r, sight seen, key_view key, std::uint64_t hash,
-                                    Clock const& clock, removed_type& removed, Take const& take);
-  [[nodiscard]] read_section section(reader& r) const noexcept {
+  [[gnu::noinline]] sight read_cell_again(key_view key, std::uint64_t hash, Clock const& clock,
+                                          stats_type& stats, Take take);
+  /// `stats`: what the cache's address is for, without a look at the shard.
+  [[nodiscard]] static read_section section(reader& r, stats_type const& stats) noexcept {
+    static_cast<void>(stats);
     if constexpr (noted) {
-      return read_section{r, &stats_};
+      return read_section{r, &stats};
     } else {
       return read_section{r};
     }
   }
-  // Expanded in each kind of read: a call would cost as much as the look itself.
-  template <bool Trace, class Clock, class Take>
-  [[gnu::always_inline]] inline sight look(reader& r, key_view key, std::uint64_t hash,
-                                           Clock const& clock, Take const& take);
-  template <class Clock, class Take>
-  [[gnu::always_inline]] inline sight look_at_pairs(table_type& t, std::uint64_t before,
-                                                    key_view key, std::uint64_t hash,
-                                                    Clock const& clock, Take const& take,
-                                                    bool trace, slot& found) const;
-  template <class Clock, class Take>
-  [[gnu::always_inline]] inline sight look_at_cells(table_type& t, std::uint64_t before,
-                                                    key_view key, std::uint64_t hash,
-                                                    Clock const& clock, Take const& take,
-                                                    bool trace, slot& found) const;
+  template <bool Trace, bool Home, class Clock>
+  [[gnu::always_inline]] inline sight look_at_pairs(reader& r, Key const& key, std::uint64_t hash,
+                                                    Clock const& clock, stats_type const& stats,
+                                                    pair_found& found);
+  template <bool Trace, bool Home, class Clock, class Take>
+  [[gnu::always_inline]] inline sight look_at_cells(reader& r, key_view key, std::uint64_t hash,
+                                                    Clock const& clock, stats_type const& stats,
+                                                    Take take);
+  template <bool Home, class Look>
+  [[gnu::always_inline]] static inline search search_in(table_type& t, std::uint64_t hash,
+                                                        Look const& look);
+  template <bool Trace>
+  [[gnu::always_inline]] inline bool leave_trace(table_type& t, slot s, reader const& r) noexcept;
   /// Where the ring is full.
-  [[gnu::noinline]] void note_later(slot s, reader const& r) noexcept;
-  /// Live and, if it leaves a trace, with nothing to be written to it.
-  template <class Clock>
-  [[nodiscard]] sight judge(slot_type const& e, time_point expires_at, Clock const& clock,
-                            bool trace) const noexcept;
+  [[gnu::noinline]] void note_later(slot s, std::uint32_t thread) noexcept;
+  template <bool Trace, class Clock>
+  [[nodiscard]] sight judge(slot_type const& e, time_point expires_at,
+                            Clock const& clock) const noexcept;
+  static void count(stats_type& stats, sight seen) noexcept {
+    if (seen == sight::hit) stats.on_hit();
+    if (seen == sight::miss) stats.on_miss();
+  }
+  /// As above, where the thread's reader is at hand: `counting_stats` need not look for it.
+  static void count(stats_type& stats, reader const& r, sight seen) noexcept {
+    if constexpr (requires { stats.on_hit(r), stats.on_miss(r); }) {
+      seen == sight::hit ? stats.on_hit(r) : stats.on_miss(r);
+    } else {
+      static_cast<void>(r);
+      count(stats, seen);
+    }
+  }
 
   // Under the lock.
   [[nodiscard]] table_type& table() const noexcept {
@@ -205,8 +235,8 @@ class alignas(apart) shard {
   [[nodiscard]] time_point expiry_at(slot s) const noexcept;
   [[nodiscard]] slot find(key_view key, std::uint64_t hash) const;
   template <class Take>
-  [[gnu::noinline]] bool read_locked(bool trace, key_view key, std::uint64_t hash, time_point now,
-                   removed_type& removed, Take const& take);
+  sight read_locked(bool trace, key_view key, std::uint64_t hash, time_point now,
+                    Take take);
   void tell() noexcept;
   void touch(slot s) noexcept;
   inline void prepare(bool new_slot, bool expires);
@@ -246,6 +276,7 @@ class alignas(apart) shard {
   std::size_t cell_bytes_ = 0;
   std::uint64_t heaviest_;
   hash_type const& hash_;
+  listener_type const& listener_;
   expiry_blocks expiry_;
   duration idle_;
   table_type* old_tables_ = nullptr;

@@ -26,6 +26,10 @@ struct shard_request {
 class shard_plan {
  public:
   static constexpr std::size_t most_automatic = 64;
+  /// Beyond so many entries a shard's index is slower (slot_table.hpp): then there are more shards,
+  /// but not so many that an empty cache of a capacity without meaning would take megabytes.
+  static constexpr std::uint64_t most_entries = 65'536;
+  static constexpr std::uint64_t most_for_size = 256;
   static constexpr std::size_t most = std::size_t{1} << 16U;
   /// An automatic share is at least so many entries, or heaviest entries.
   static constexpr std::uint64_t least_entries = 1024;
@@ -81,7 +85,11 @@ class shard_plan {
     std::uint64_t const least = weighed ? least_heaviest * std::min(max_entry_weight_, capacity_)
                                         : least_entries;
     std::uint64_t const fit = std::max<std::uint64_t>(1, capacity_ / least);
-    return std::bit_floor(static_cast<std::size_t>(std::min<std::uint64_t>(fit, most_automatic)));
+    std::uint64_t enough = most_automatic;
+    if (!weighed && capacity_ > most_automatic * most_entries) {
+      enough = std::min(most_for_size, std::bit_ceil((capacity_ - 1) / most_entries + 1));
+    }
+    return std::bit_floor(static_cast<std::size_t>(std::min(fit, enough)));
   }
 
   std::uint64_t capacity_;

@@ -83,26 +83,40 @@ template <int C, int D>
   return fold_multiply(once ^ key.k1 ^ word, 0xe7037ed1a0b428dbU) ^ once;
 }
 
-/// A keyed hash of bytes: 16 at a time are folded into the state by one multiplication, what is
-/// left by one more (its two words overlap where it is shorter than 16), and a last one spreads.
-/// Both factors depend on the key, so that whoever does not know it cannot make them zero or equal.
-/// (The construction of wyhash and of aHash's fallback, but every secret is the instance's own.)
-[[nodiscard]] inline std::uint64_t mix_bytes(hash_key key, void const* data,
-                                             std::size_t size) noexcept {
-  auto const* p = static_cast<unsigned char const*>(data);
-  std::uint64_t const k1 = key.k1 ^ 0xd6e8feb86659fd93U;
-  std::uint64_t state = (key.k0 ^ 0x9e3779b97f4a7c15U) + size;
-  std::size_t left = size;
-  for (; left > 16; left -= 16, p += 16) {
+/// What `mix_bytes` folds into its state before the last 16 bytes or less: all before them, 16 at a
+/// time.
+[[nodiscard, gnu::noinline]] inline std::uint64_t mix_front(std::uint64_t state, std::uint64_t k1,
+                                                            unsigned char const* p,
+                                                            std::size_t size) noexcept {
+  for (std::size_t left = size; left > 16; left -= 16, p += 16) {
     state = fold_multiply(load_little_endian(p) ^ state, load_little_endian(p + 8) ^ k1);
   }
+  return state;
+}
+
+/// A keyed hash of bytes: 16 at a time are folded into the state by one multiplication, the last 16
+/// by one more (its two words overlap where there are fewer), and a last one spreads.
+/// Both factors depend on the key, so that whoever does not know it cannot make them zero or equal.
+/// (The construction of wyhash and of aHash's fallback, but every secret is the instance's own.)
+[[nodiscard, gnu::always_inline]] inline std::uint64_t mix_bytes(hash_key key, void const* data,
+                                                                 std::size_t size) noexcept {
+  auto const* p = static_cast<unsigned char const*>(data);
+  // g++ 12 would warn of reading past a short literal, in branches that are never taken.
+  asm("" : "+r"(p));
+  std::uint64_t const k1 = key.k1 ^ 0xd6e8feb86659fd93U;
+  std::uint64_t state = (key.k0 ^ 0x9e3779b97f4a7c15U) + size;
   std::uint64_t a = 0;
   std::uint64_t b = 0;
-  if (left >= 8) {
+  if (size >= 8) [[likely]] {
+    auto const* const end = p + size;
+    if (size > 16) {
+      state = mix_front(state, k1, p, size);
+      p = end - 16;
+    }
     a = load_little_endian(p);
-    b = load_little_endian(p + left - 8);
+    b = load_little_endian(end - 8);
   } else {
-    for (std::size_t i = 0; i != left; ++i) a |= std::uint64_t{p[i]} << (8 * i);
+    for (std::size_t i = 0; i != size; ++i) a |= std::uint64_t{p[i]} << (8 * i);
   }
   state = fold_multiply(a ^ state, b ^ k1);
   return fold_multiply(state ^ key.k0, 0xe7037ed1a0b428dbU ^ k1) ^ state;

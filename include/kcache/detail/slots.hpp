@@ -203,7 +203,10 @@ class cell_slot : public slot_facts<Key, Value, Policies> {
   /// A reader's: the cell, or null. It stays within a read section.
   [[nodiscard]] cell_type* look() const noexcept {
     std::uintptr_t const w = word();
-    return (w & 1U) == 0 ? reinterpret_cast<cell_type*>(w) : nullptr;
+    if ((w & 1U) != 0) return nullptr;
+    auto* const c = reinterpret_cast<cell_type*>(w);
+    if (c == nullptr) __builtin_unreachable();  // a cell is never at 0
+    return c;
   }
 
  private:

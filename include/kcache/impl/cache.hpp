@@ -21,7 +21,8 @@ cache<Key, Value, Policies>::cache(options_type options)
       capacity_{plan_.capacity()},
       stats_(options.stats),
       shards_{plan_.shards(), [this, idle = idle()](std::size_t i) {
-                return shard_type{plan_.share(i), plan_.heaviest(i), idle, hash_, stats_};
+                return shard_type{plan_.share(i), plan_.heaviest(i), idle,
+                                  hash_,          on_removal_,       stats_};
               }} {
   if constexpr (requires { hash_.seed(options.random); }) hash_.seed(options.random);
 }
@@ -52,43 +53,36 @@ duration cache<Key, Value, Policies>::idle() const {
 }
 
 template <class Key, class Value, class Policies>
-template <bool Trace, class Take>
-bool cache<Key, Value, Policies>::read(key_view key, std::uint64_t hash, Take const& take) const {
-  removed_type removed{on_removal_};
-  return shard_of(hash).template read<Trace>(key, hash, clock_, removed, take);
-}
-
-template <class Key, class Value, class Policies>
 template <bool Trace>
 handle<Value> cache<Key, Value, Policies>::read_handle(key_view key, std::uint64_t hash) const {
-  handle_type found;
   if constexpr (storage::inline_pairs) {
-    read<Trace>(key, hash, [&](Value const& value, time_point expires_at) {
-      found = detail::handle_access::copy<Value>(value, expires_at);
-    });
+    using words = typename shard_type::slot_type::value_words;
+    auto const found = shard_of(hash).template find_pair<Trace>(key, hash, clock_, stats_);
+    if (!found.hit) return {};
+    return detail::handle_access::copy<Value>(words::object(found.value), found.expires_at);
   } else {
-    read<Trace>(key, hash, [&](detail::cell<Value>& c) {
-      if constexpr (detail::is_small<Value>) {
-        found = detail::handle_access::copy<Value>(c.value(), c.expires_at());
-      } else {
-        if constexpr (detail::is_flat<Value> || std::is_trivially_destructible_v<Value>) {
-          c.count().retain();
-        } else if (!c.count().try_retain()) {
-          return false;
-        }
-        found = detail::handle_access::adopt<Value>(c);
-      }
-      return true;
-    });
+    handle_type found;
+    shard_of(hash).template read_cell<Trace>(
+        key, hash, clock_, stats_, [&found](detail::cell<Value>& c) {
+          if constexpr (detail::is_small<Value>) {
+            found = detail::handle_access::copy<Value>(c.value(), c.expires_at());
+          } else {
+            if constexpr (detail::is_flat<Value> || std::is_trivially_destructible_v<Value>) {
+              c.count().retain();
+            } else if (!c.count().try_retain()) {
+              return false;
+            }
+            found = detail::handle_access::adopt<Value>(c);
+          }
+          return true;
+        });
+    return found;
   }
-  return found;
 }
 
 template <class Key, class Value, class Policies>
 handle<Value> cache<Key, Value, Policies>::get(key_view key) {
-  auto found = read_handle<true>(key, hash_of(key));
-  count(static_cast<bool>(found));
-  return found;
+  return read_handle<true>(key, hash_of(key));
 }
 
 template <class Key, class Value, class Policies>
@@ -99,37 +93,34 @@ handle<Value> cache<Key, Value, Policies>::peek(key_view key) const {
 template <class Key, class Value, class Policies>
 template <std::invocable<typename storage_traits<Value>::view_type> F>
 bool cache<Key, Value, Policies>::visit(key_view key, F&& f) {
-  if constexpr (detail::is_flat<Value>) {
+  std::uint64_t const hash = hash_of(key);
+  if constexpr (storage::inline_pairs) {
+    using words = typename shard_type::slot_type::value_words;
+    auto const found = shard_of(hash).template find_pair<true>(key, hash, clock_, stats_);
+    if (found.hit) std::forward<F>(f)(static_cast<Value const&>(words::object(found.value)));
+    return found.hit;
+  } else if constexpr (detail::is_flat<Value>) {
     using view_type = typename handle_type::view_type;
     using char_type = typename view_type::value_type;
     constexpr std::size_t room = 512;
     char_type copy[room];
     std::size_t size = 0;
-    handle_type shared;
-    bool const hit = read<true>(key, hash_of(key), [&](detail::flat_cell& c) {
-      size = c.size();
-      if (size <= room) {
-        std::memcpy(copy, c.bytes(), size);
-      } else {
-        c.count().retain();
-        shared = detail::handle_access::adopt<Value>(c);
-      }
+    auto const seen = shard_of(hash).template read_cell<true>(
+        key, hash, clock_, stats_, [&copy, &size](detail::flat_cell& c) {
+          size = c.size();
+          if (size > room) [[unlikely]] return false;
+          std::memcpy(copy, c.bytes(), size);
+          return true;
+        });
+    if (seen == detail::sight::miss) return false;
+    if (seen == detail::sight::hit) [[likely]] {
+      std::forward<F>(f)(view_type{copy, size});
       return true;
-    });
-    count(hit);
-    if (hit) std::forward<F>(f)(shared ? *shared : view_type{copy, size});
-    return hit;
-  } else if constexpr (storage::inline_pairs) {
-    using words = typename shard_type::slot_type::value_words;
-    typename words::copy copy;
-    bool const hit = read<true>(key, hash_of(key), [&](auto const& value, time_point) {
-      copy = words::words_of(value);
-    });
-    count(hit);
-    if (hit) std::forward<F>(f)(static_cast<Value const&>(words::object(copy)));
-    return hit;
-  } else {
-    handle_type const found = get(key);
+    }
+  }
+  if constexpr (!storage::inline_pairs) {
+    // Too large to be copied, or kept as an object.
+    handle_type const found = read_handle<true>(key, hash);
     if (found) std::forward<F>(f)(*found);
     return static_cast<bool>(found);
   }
@@ -168,7 +159,6 @@ auto cache<Key, Value, Policies>::get_many(Keys const& keys) -> std::vector<hand
     }
     for (std::size_t i = 0; i != n; ++i, ++next) {
       found.push_back(read_handle<true>(static_cast<key_view>(*next), hashes[i]));
-      count(static_cast<bool>(found.back()));
     }
   }
   return found;

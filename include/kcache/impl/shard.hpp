@@ -11,13 +11,15 @@ namespace kcache::detail {
 
 template <class Key, class Value, class Policies>
 shard<Key, Value, Policies>::shard(std::uint64_t share, std::uint64_t heaviest, duration idle,
-                                   hash_type const& hash, stats_type& stats)
+                                   hash_type const& hash, listener_type const& listener,
+                                   stats_type& stats)
     : table_{nullptr},
       share_{share},
       stats_{stats},
       queue_{entries{this}, share},
       heaviest_{heaviest},
       hash_{hash},
+      listener_{listener},
       idle_{idle} {
   slot const slots = std::min(least_slots, most_slots());
   if constexpr (requires { queue_.reserve(std::size_t{}); }) queue_.reserve(slots);

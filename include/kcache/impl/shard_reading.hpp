@@ -3,152 +3,226 @@
 #define KCACHE_IMPL_SHARD_READING_HPP
 /// \file
 /// Floor 2. The bodies of `shard` that read; included by detail/shard.hpp.
+///
+/// # Short and long
+/// How many reads a processor has under way at once, and so how much of the memory's slowness it
+/// hides, is how many of them fit into its window of some hundred instructions. So the way of
+/// nearly all reads is expanded where they are called and kept as short as it can be: it looks in
+/// the key's home group, and at nothing that it does not need. Whatever else may happen (a writer
+/// came between, the key lies further on, the entry has expired, notes must be told first) ends it,
+/// and the read is begun anew in a function of its own. Nothing of the short way's is passed there
+/// by address, which would have the compiler keep it in memory.
 
 #include <kcache/detail/shard.hpp>
 
 namespace kcache::detail {
 
 template <class Key, class Value, class Policies>
+template <bool Trace, class Clock>
+auto shard<Key, Value, Policies>::find_pair(Key const& key, std::uint64_t hash,
+                                            Clock const& clock, stats_type& stats) -> pair_found {
+  if (reader* const r = own_reader) [[likely]] {
+    pair_found found;
+    sight const seen = look_at_pairs<Trace, true>(*r, key, hash, clock, stats, found);
+    if (seen <= sight::miss) [[likely]] {
+      if constexpr (Trace) count(stats, *r, seen);
+      found.hit = seen == sight::hit;
+      return found;
+    }
+  }
+  if constexpr (std::is_integral_v<Key> || std::is_enum_v<Key>) {
+    Key const copy{key};  // so that `key` may stay in a register until here
+    return find_pair_again<Trace>(copy, hash, clock, stats);
+  } else {
+    return find_pair_again<Trace>(key, hash, clock, stats);
+  }
+}
+
+template <class Key, class Value, class Policies>
+template <bool Trace, class Clock>
+auto shard<Key, Value, Policies>::find_pair_again(Key const& key, std::uint64_t hash,
+                                                  Clock const& clock, stats_type& stats)
+    -> pair_found {
+  pair_found found;
+  sight seen = sight::disturbed;
+  if (reader* const r = this_reader()) {
+    for (int i = 0; i != tries && seen == sight::disturbed; ++i) {
+      if (i != 0) pause();
+      seen = look_at_pairs<Trace, false>(*r, key, hash, clock, stats, found);
+    }
+  }
+  if (seen > sight::miss) {
+    seen = read_locked(Trace, key, hash, clock.now(), [&found](slot_type const& e) {
+      found.value = e.value_copy();
+      found.expires_at = e.expires_at();
+      return true;
+    });
+  }
+  if constexpr (Trace) count(stats, seen);
+  found.hit = seen == sight::hit;
+  return found;
+}
+
+template <class Key, class Value, class Policies>
 template <bool Trace, class Clock, class Take>
-bool shard<Key, Value, Policies>::read(key_view key, std::uint64_t hash, Clock const& clock,
-                                       removed_type& removed, Take const& take) {
+sight shard<Key, Value, Policies>::read_cell(key_view key, std::uint64_t hash, Clock const& clock,
+                                             stats_type& stats, Take take) {
   if constexpr (plan::lock_free) {
-    if (reader* const r = this_reader()) [[likely]] {
-      sight const seen = look<Trace>(*r, key, hash, clock, take);
-      if (seen <= sight::miss) [[likely]] return seen == sight::hit;
-      return read_again<Trace>(*r, seen, key, hash, clock, removed, take);
+    if (reader* const r = own_reader) [[likely]] {
+      sight const seen = look_at_cells<Trace, true>(*r, key, hash, clock, stats, take);
+      if (seen <= sight::miss) [[likely]] {
+        if constexpr (Trace) count(stats, *r, seen);
+        return seen;
+      }
     }
   }
-  return read_locked(Trace, key, hash, clock.now(), removed, take);
+  return read_cell_again<Trace>(key, hash, clock, stats, take);
 }
 
 template <class Key, class Value, class Policies>
 template <bool Trace, class Clock, class Take>
-bool shard<Key, Value, Policies>::read_again(reader& r, sight seen, key_view key,
-                                             std::uint64_t hash, Clock const& clock,
-                                             removed_type& removed, Take const& take) {
-  for (int i = 0; i != tries && seen == sight::disturbed; ++i) {
-    pause();
-    seen = look<Trace>(r, key, hash, clock, take);
-  }
-  if (seen <= sight::miss) return seen == sight::hit;
-  return read_locked(Trace, key, hash, clock.now(), removed, take);
-}
-
-template <class Key, class Value, class Policies>
-template <bool Trace, class Clock, class Take>
-auto shard<Key, Value, Policies>::look(reader& r, key_view key, std::uint64_t hash,
-                                       Clock const& clock, Take const& take) -> sight {
-  slot found = no_slot;
-  [[maybe_unused]] bool noted_down = true;
-  sight seen;
-  {
-    read_section const in = section(r);
-    std::uint64_t const before = sequence_.load(std::memory_order_acquire);
-    table_type& t = *table_.load(std::memory_order_acquire);
-    if constexpr (plan::inline_pairs) {
-      seen = look_at_pairs(t, before, key, hash, clock, take, Trace, found);
-    } else {
-      seen = look_at_cells(t, before, key, hash, clock, take, Trace, found);
-    }
-    if constexpr (Trace && marked) {
-      if (seen == sight::hit) eviction_type::mark(t[found].hook.value);
-    }
-    if constexpr (Trace && noted) {
-      if (seen == sight::hit) noted_down = rings_.note(found, r.number);
+sight shard<Key, Value, Policies>::read_cell_again(key_view key, std::uint64_t hash,
+                                                   Clock const& clock, stats_type& stats,
+                                                   Take take) {
+  sight seen = sight::disturbed;
+  if constexpr (plan::lock_free) {
+    if (reader* const r = this_reader()) {
+      for (int i = 0; i != tries && seen == sight::disturbed; ++i) {
+        if (i != 0) pause();
+        seen = look_at_cells<Trace, false>(*r, key, hash, clock, stats, take);
+      }
     }
   }
-  if constexpr (Trace && noted) {
-    if (!noted_down) [[unlikely]] note_later(found, r);
+  if (seen > sight::miss) {
+    seen = read_locked(Trace, key, hash, clock.now(),
+                       [take](slot_type const& e) { return take(e.get()); });
   }
+  if constexpr (Trace) count(stats, seen);
   return seen;
 }
 
 template <class Key, class Value, class Policies>
-void shard<Key, Value, Policies>::note_later(slot s, reader const& r) noexcept {
+void shard<Key, Value, Policies>::note_later(slot s, std::uint32_t thread) noexcept {
   spin_guard const lock{lock_};
   tell();
   if constexpr (noted) {
-    rings_.set_teller(r.number);
-    static_cast<void>(rings_.note(s, r.number));
+    rings_.set_teller(thread);
+    static_cast<void>(rings_.note(s, thread));
   }
 }
 
 template <class Key, class Value, class Policies>
-template <class Clock, class Take>
-auto shard<Key, Value, Policies>::look_at_pairs(table_type& t, std::uint64_t before, key_view key,
-                                                std::uint64_t hash, Clock const& clock,
-                                                Take const& take, bool trace, slot& found) const
-    -> sight {
-  if (before % 2 != 0) return sight::disturbed;
+template <bool Trace, bool Home, class Clock>
+sight shard<Key, Value, Policies>::look_at_pairs(reader& r, Key const& key, std::uint64_t hash,
+                                                 Clock const& clock, stats_type const& stats,
+                                                 pair_found& found) {
   slot at = no_slot;
-  typename slot_type::value_words::copy value;
-  time_point expires_at;
-  t.find(hash, [&](slot s) {
-    slot_type& e = t[s];
-    auto const words = e.key_copy();
-    if constexpr (std::is_integral_v<Key> || std::is_enum_v<Key>) {
-      if (words != slot_type::key_words::words_of(key)) return false;
-    } else {
-      // The user's == must not see a key that is half another's.
-      if (sequence_.load(std::memory_order_relaxed) != before) return true;
-      if (!(slot_type::key_words::object(words) == key)) return false;
-    }
-    value = e.value_copy();
-    expires_at = e.expires_at();
-    at = s;
-    return true;
-  });
-  if (sequence_.load(std::memory_order_relaxed) != before) return sight::disturbed;
-  if (at == no_slot) return sight::miss;
-  sight const seen = judge(t[at], expires_at, clock, trace);
-  if constexpr (plan::idle) {
-    // The slot's next entry has a later deadline.
+  bool noted_down = true;
+  {
+    read_section const in = section(r, stats);
+    std::uint64_t const before = sequence_.load(std::memory_order_acquire);
+    table_type& t = *table_.load(std::memory_order_acquire);
+    if (before % 2 != 0) return sight::disturbed;
+    search const end = search_in<Home>(t, hash, [&](slot s) {
+      slot_type& e = t[s];
+      auto const words = e.key_copy();
+      if constexpr (std::is_integral_v<Key> || std::is_enum_v<Key>) {
+        if (words != slot_type::key_words::words_of(key)) return false;
+      } else {
+        // The user's == must not see a key that is half another's.
+        if (sequence_.load(std::memory_order_relaxed) != before) return true;
+        if (!(slot_type::key_words::object(words) == key)) return false;
+      }
+      found.value = e.value_copy();
+      found.expires_at = e.expires_at();
+      at = s;
+      return true;
+    });
     if (sequence_.load(std::memory_order_relaxed) != before) return sight::disturbed;
-  }
-  found = at;
-  if (seen == sight::hit) take(slot_type::value_words::object(value), expires_at);
-  return seen;
-}
-
-template <class Key, class Value, class Policies>
-template <class Clock, class Take>
-auto shard<Key, Value, Policies>::look_at_cells(table_type& t, std::uint64_t before, key_view key,
-                                                std::uint64_t hash, Clock const& clock,
-                                                Take const& take, bool trace, slot& found) const
-    -> sight {
-  cell<Value>* seen_cell = nullptr;
-  t.find(hash, [&](slot s) {
-    auto* const c = t[s].look();
-    if (!c || !(node::key(*c) == key)) return false;
-    seen_cell = c;
-    found = s;
-    return true;
-  });
-  if (!seen_cell) {
-    bool const still = sequence_.load(std::memory_order_relaxed) == before;
-    return still && before % 2 == 0 ? sight::miss : sight::disturbed;
-  }
-  sight const seen = judge(t[found], seen_cell->expires_at(), clock, trace);
-  if constexpr (plan::idle) {
-    // The slot's next entry has a later deadline; in an outgrown table deadlines move no more.
-    if (t[found].look() != seen_cell || table_.load(std::memory_order_relaxed) != &t) {
-      return sight::lock;
+    if (end != search::found) return end == search::absent ? sight::miss : sight::disturbed;
+    sight const seen = judge<Trace>(t[at], found.expires_at, clock);
+    if constexpr (plan::idle) {
+      // The slot's next entry has a later deadline.
+      if (sequence_.load(std::memory_order_relaxed) != before) return sight::disturbed;
     }
+    if (seen != sight::hit) return seen;
+    noted_down = leave_trace<Trace>(t, at, r);
   }
-  return seen != sight::hit || take(*seen_cell) ? seen : sight::lock;
+  if (!noted_down) [[unlikely]] note_later(at, r.number);
+  return sight::hit;
 }
 
 template <class Key, class Value, class Policies>
-template <class Clock>
-auto shard<Key, Value, Policies>::judge(slot_type const& e, time_point expires_at,
-                                        Clock const& clock, bool trace) const noexcept -> sight {
-  auto const expired = trace ? sight::lock : sight::miss;
+template <bool Trace, bool Home, class Clock, class Take>
+sight shard<Key, Value, Policies>::look_at_cells(reader& r, key_view key, std::uint64_t hash,
+                                                 Clock const& clock, stats_type const& stats,
+                                                 Take take) {
+  slot at = no_slot;
+  bool noted_down = true;
+  {
+    read_section const in = section(r, stats);
+    std::uint64_t const before = sequence_.load(std::memory_order_acquire);
+    table_type& t = *table_.load(std::memory_order_acquire);
+    cell<Value>* c = nullptr;
+    search const end = search_in<Home>(t, hash, [&](slot s) {
+      cell<Value>* const here = t[s].look();
+      if (!here || !node::has_key(*here, key)) return false;
+      c = here;
+      at = s;
+      return true;
+    });
+    if (end != search::found) {
+      bool const still = sequence_.load(std::memory_order_relaxed) == before;
+      return end == search::absent && still && before % 2 == 0 ? sight::miss : sight::disturbed;
+    }
+    sight const seen = judge<Trace>(t[at], c->expires_at(), clock);
+    if constexpr (plan::idle) {
+      // The slot's next entry has a later deadline; in an outgrown table deadlines move no more.
+      if (t[at].look() != c || table_.load(std::memory_order_relaxed) != &t) return sight::lock;
+    }
+    if (seen != sight::hit) return seen;
+    if (!take(*c)) return sight::lock;
+    noted_down = leave_trace<Trace>(t, at, r);
+  }
+  if (!noted_down) [[unlikely]] note_later(at, r.number);
+  return sight::hit;
+}
+
+template <class Key, class Value, class Policies>
+template <bool Home, class Look>
+search shard<Key, Value, Policies>::search_in(table_type& t, std::uint64_t hash,
+                                              Look const& look) {
+  if constexpr (Home) {
+    return t.find_at_home(hash, look);
+  } else {
+    return t.find(hash, look) ? search::found : search::absent;
+  }
+}
+
+/// False if there is no room for a note.
+template <class Key, class Value, class Policies>
+template <bool Trace>
+bool shard<Key, Value, Policies>::leave_trace(table_type& t, slot s, reader const& r) noexcept {
+  static_cast<void>(t), static_cast<void>(s), static_cast<void>(r);
+  if constexpr (Trace && marked) eviction_type::mark(t[s].hook.value);
+  if constexpr (Trace && noted) {
+    return rings_.note(s, r.number);
+  } else {
+    return true;
+  }
+}
+
+/// Live and, if it leaves a trace, with nothing to be written to it.
+template <class Key, class Value, class Policies>
+template <bool Trace, class Clock>
+sight shard<Key, Value, Policies>::judge(slot_type const& e, time_point expires_at,
+                                         Clock const& clock) const noexcept {
+  constexpr auto expired = Trace ? sight::lock : sight::miss;
   if constexpr (plan::idle) {
     time_point const now = clock.now();
     time_point const idle{duration{e.idle_until.value.load(std::memory_order_acquire)}};
     if (expires_at <= now || idle <= now) return expired;
-    return trace && after(now, idle_) > idle ? sight::lock : sight::hit;
+    return Trace && after(now, idle_) > idle ? sight::lock : sight::hit;
   } else {
     static_cast<void>(e);
     return expires_at == never || expires_at > clock.now() ? sight::hit : expired;
@@ -157,33 +231,28 @@ auto shard<Key, Value, Policies>::judge(slot_type const& e, time_point expires_a
 
 template <class Key, class Value, class Policies>
 template <class Take>
-bool shard<Key, Value, Policies>::read_locked(bool trace, key_view key, std::uint64_t hash,
-                                              time_point now, removed_type& removed,
-                                              Take const& take) {
+sight shard<Key, Value, Policies>::read_locked(bool trace, key_view key, std::uint64_t hash,
+                                               time_point now, Take take) {
+  removed_type removed{listener_};
   spin_guard const lock{lock_};
   slot const s = find(key, hash);
-  if (s == no_slot) return false;
+  if (s == no_slot) return sight::miss;
   if (expiry_at(s) <= now) {
-    if (!trace) return false;
+    if (!trace) return sight::miss;
     tell();
     writing const w{*this};
     take_out(s, removal_cause::expired, removed);
-    return false;
+    return sight::miss;
   }
-  slot_type& e = at(s);
-  if constexpr (plan::inline_pairs) {
-    take(slot_type::value_words::object(e.value_copy()), e.expires_at());
-  } else {
-    static_cast<void>(take(e.get()));
-  }
-  if (!trace) return true;
+  if (!take(at(s))) return sight::lock;
+  if (!trace) return sight::hit;
   tell();
   touch(s);
   if constexpr (plan::idle) {
-    e.idle_until.value.store(after(now, idle_).time_since_epoch().count(),
-                             std::memory_order_release);
+    at(s).idle_until.value.store(after(now, idle_).time_since_epoch().count(),
+                                 std::memory_order_release);
   }
-  return true;
+  return sight::hit;
 }
 
 template <class Key, class Value, class Policies>

@@ -102,6 +102,9 @@ class counting_stats {
 
   void on_hit() noexcept { count(hit); }
   void on_miss() noexcept { count(miss); }
+  /// The same, by the thread whose reader this is.
+  void on_hit(detail::reader const& r) noexcept { count(hit, r); }
+  void on_miss(detail::reader const& r) noexcept { count(miss, r); }
   void on_load() noexcept { count(load); }
   void on_load_failure() noexcept { count(load_failure); }
   void on_removal(removal_cause cause) noexcept {
@@ -136,12 +139,15 @@ class counting_stats {
 
   [[gnu::always_inline]] inline void count(std::size_t i) noexcept {
     detail::reader const* const r = detail::this_reader();
-    if (r && r->number < shared) [[likely]] {
-      std::atomic<std::uint64_t>& c = stripes_[r->number].counters[i];
-      c.store(c.load(relaxed) + 1, relaxed);
-    } else {
-      stripes_[shared].counters[i].fetch_add(1, relaxed);
-    }
+    r ? count(i, *r) : count_shared(i);
+  }
+  [[gnu::always_inline]] inline void count(std::size_t i, detail::reader const& r) noexcept {
+    if (r.number >= shared) [[unlikely]] return count_shared(i);
+    std::atomic<std::uint64_t>& c = stripes_[r.number].counters[i];
+    c.store(c.load(relaxed) + 1, relaxed);
+  }
+  [[gnu::noinline]] void count_shared(std::size_t i) noexcept {
+    stripes_[shared].counters[i].fetch_add(1, relaxed);
   }
   [[nodiscard]] std::uint64_t read(std::size_t i) const noexcept {
     std::uint64_t sum = 0;

@@ -73,6 +73,26 @@ TEST_CASE("another capacity: the same shards, the same limits", "[shard_plan]") 
   CHECK(unlimited.resized(50).heaviest(0) == 50);
 }
 
+TEST_CASE("large caches have more shards, none of them too large for a narrow index",
+          "[shard_plan]") {
+  auto const shards = [](std::uint64_t capacity, bool weighed) {
+    return shard_plan{{.capacity = capacity,
+                       .shards = 0,
+                       .max_entry_weight = weighed ? 1U : 0U,
+                       .weighed = weighed}}
+        .shards();
+  };
+  CHECK(shards(2'047, false) == 1);
+  CHECK(shards(2'048, false) == 2);
+  CHECK(shards(65'536, false) == 64);
+  CHECK(shards(64 * 65'536, false) == 64);
+  CHECK(shards(64 * 65'536 + 1, false) == 128);
+  CHECK(shards(128 * 65'536 + 1, false) == 256);
+  CHECK(shards(UINT64_MAX, false) == 256);
+  // Weights say nothing of how many entries there are.
+  CHECK(shards(UINT64_MAX, true) == 64);
+}
+
 TEST_CASE("shares shrink and grow together", "[shard_plan]") {
   // So that shards may be told one after the other, and the sum never exceeds the larger.
   for (std::uint64_t capacity = 16; capacity != 80; ++capacity) {

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -14,7 +15,9 @@
 using kcache::no_slot;
 using kcache::seeded_random;
 using kcache::slot;
-using kcache::detail::index_group;
+using kcache::detail::narrow_group;
+using kcache::detail::search;
+using kcache::detail::wide_group;
 
 namespace {
 
@@ -111,7 +114,7 @@ TEST_CASE("free places are found exactly, for every byte beside every other", "[
                                          std::uint64_t{0x8080808080808080}}) {
           std::uint64_t const word =
               (rest & ~(std::uint64_t{0xffff} << i)) | (a << i) | (b << (i + 8));
-          wrong += index_group::zero(word) == zero_bytes(word) ? 0U : 1U;
+          wrong += narrow_group::zero(word) == zero_bytes(word) ? 0U : 1U;
         }
       }
     }
@@ -119,54 +122,69 @@ TEST_CASE("free places are found exactly, for every byte beside every other", "[
   CHECK(wrong == 0);
 }
 
-TEST_CASE("equal tags are all found, and besides them only neighbours", "[slot_table]") {
+TEMPLATE_TEST_CASE("equal tags are found, and no others", "[slot_table]", narrow_group,
+                   wide_group) {
+  constexpr unsigned words = std::size(TestType{}.tags);
   seeded_random r{1};
-  std::uint64_t missed = 0;
-  std::uint64_t invented = 0;
-  index_group group;
-  for (int n = 0; n != 200'000; ++n) {
-    // Few values, so that equal ones, and ones that differ by one, are frequent.
-    std::uint64_t word[2] = {};
+  std::uint64_t wrong = 0;
+  TestType group;
+  for (int n = 0; n != 100'000; ++n) {
+    // Few values, so that equal ones, and ones that differ by one, are frequent; 0 among them, that
+    // of free places.
+    std::uint64_t word[words] = {};
     std::uint64_t const base = n % 2 == 0 ? 0 : 0xfcU;
-    for (unsigned i = 0; i != 64; i += 8) {
-      word[0] |= (base + r.next() % 4) << i;
-      word[1] |= (base + r.next() % 4) << i;
+    for (unsigned w = 0; w != words; ++w) {
+      for (unsigned i = 0; i != 64; i += 8) word[w] |= (base + r.next() % 4) << i;
+      group.tags[w].store(word[w]);
     }
-    std::uint64_t const tag = base + 1 + r.next() % 3;
+    std::uint64_t const tag = base + r.next() % 4;
     std::uint32_t exact = 0;
-    for (unsigned i = 0; i != index_group::places; ++i) {
+    for (unsigned i = 0; i != TestType::places; ++i) {
       if (((word[i / 8] >> (8 * (i % 8))) & 0xffU) == tag) exact |= 1U << i;
     }
-    std::uint32_t const found = index_group::equal(word[0], word[1], tag);
-    // However the processor does it, and of a group where it stands.
-    group.low.store(word[0]);
-    group.high.store(word[1]);
-    std::uint32_t const seen = group.look(tag);
-    missed += (exact & ~seen) != 0 || (seen & ~found) != 0 ? 1U : 0U;
-    missed += (exact & ~found) != 0 ? 1U : 0U;
-    // The place above one that was found, and the tag there differs by one.
-    for (unsigned i = 0; i != 32; ++i) {
-      if ((((found & ~exact) >> i) & 1U) == 0) continue;
-      bool const allowed = i != 0 && i < index_group::places && ((found >> (i - 1)) & 1U) != 0 &&
-                           (((word[i / 8] >> (8 * (i % 8))) & 0xffU) ^ tag) == 1;
-      invented += allowed ? 0U : 1U;
-    }
+    // However the processor does it.
+    wrong += group.look(tag) == exact ? 0U : 1U;
+    wrong += group.look_by_words(tag) == exact ? 0U : 1U;
   }
-  CHECK(missed == 0);
-  CHECK(invented == 0);
-  // What stands above the tags, the count, is no tag.
-  CHECK(index_group::equal(0, std::uint64_t{0x0505050500000000}, 5) == 0);
+  CHECK(wrong == 0);
+  // What stands above the last tags, the count, is no tag.
+  for (auto& w : group.tags) w.store(0);
+  group.tags[words - 1].store(std::uint64_t{0x0505050500000000});
+  CHECK(group.look(5) == 0);
+  CHECK(group.look_by_words(5) == 0);
+  CHECK(group.passed() == 0x05050505U);
+}
+
+TEMPLATE_TEST_CASE("a group takes as many as it has places, and gives each back", "[slot_table]",
+                   narrow_group, wide_group) {
+  TestType group;
+  for (slot s = 0; s != TestType::places; ++s) REQUIRE(group.insert(1 + s % 3, 500 + s));
+  CHECK_FALSE(group.insert(1, 7));
+  group.pass(true);
+  for (slot s = 0; s != TestType::places; ++s) {
+    CHECK_FALSE(group.erase(4, 500 + s));
+    CHECK_FALSE(group.erase(1 + (s + 1) % 3, 500 + s));
+    CHECK(group.erase(1 + s % 3, 500 + s));
+    // Its number is there still, its tag is not.
+    CHECK_FALSE(group.erase(1 + s % 3, 500 + s));
+    CHECK(group.passed() == 1);
+    CHECK(group.insert(9, 600 + s));
+  }
+  for (unsigned i = 0; i != TestType::places; ++i) CHECK(group.at(i) == 600 + i);
+  group.pass(false);
+  CHECK(group.passed() == 0);
 }
 
 TEST_CASE("a tag is a byte and never 0", "[slot_table]") {
   for (std::uint64_t low = 0; low != 256; ++low) {
-    std::uint64_t const tag = index_group::tag(0xabcdef00U | low);
+    std::uint64_t const tag = narrow_group::tag(0xabcdef00U | low);
+    CHECK(wide_group::tag(0xabcdef00U | low) == tag);
     CHECK(tag == (low == 0 ? 1 : low));
   }
 }
 
 TEST_CASE("random inserts and erases agree with a map: good hashes", "[slot_table]") {
-  for (std::uint32_t const slots : {1U, 2U, 8U, 9U, 10U, 11U, 40U, 100U, 700U}) {
+  for (std::uint32_t const slots : {1U, 2U, 8U, 12U, 13U, 20U, 21U, 40U, 100U, 700U}) {
     check_random_run(slots, slots, mixed);
   }
 }
@@ -198,25 +216,50 @@ TEST_CASE("random inserts and erases agree with a map: tags that differ by one",
 }
 
 TEST_CASE("keys that went on from the last group are found in the first", "[slot_table]") {
-  std::uint32_t const groups = table::room_of(40);
-  REQUIRE(groups > 4);
-  table_ptr const t = make(40);
+  constexpr std::uint32_t slots = 60;
+  constexpr std::uint32_t in_last = narrow_group::places;
+  REQUIRE(table::room_of(slots) == 5);
+  table_ptr const t = make(slots);
   auto const last = [](std::uint64_t tag) { return (std::uint64_t{0xffffffff} << 8U) | tag; };
-  for (slot s = 0; s != 40; ++s) {
+  for (slot s = 0; s != slots; ++s) {
     (*t)[s].key = 100 + s;
     t->insert(last(1 + s), s);
   }
-  for (slot s = 0; s != 40; ++s) CHECK(find(*t, last(1 + s), 100 + s).found == s);
+  for (slot s = 0; s != slots; ++s) CHECK(find(*t, last(1 + s), 100 + s).found == s);
   // From the first group too, as some of them lie there: its look-up meets the last group's keys
   // only where they are in it.
   std::uint32_t in_first = 0;
-  for (slot s = 0; s != 40; ++s) in_first += find(*t, 1 + s, 100 + s).found == s ? 1U : 0U;
-  CHECK(in_first == 28);  // 40 less the 12 in the last
+  for (slot s = 0; s != slots; ++s) in_first += find(*t, 1 + s, 100 + s).found == s ? 1U : 0U;
+  CHECK(in_first == slots - in_last);
+  // At home alone, the others are further on.
+  for (slot s = 0; s != slots; ++s) {
+    auto const end = t->find_at_home(last(1 + s), [&](slot at) { return at == s; });
+    CHECK(end == (s < in_last ? search::found : search::further));
+  }
   // The first to leave were in the last group; those that went on are found past the gaps.
-  for (slot s = 0; s != 12; ++s) t->erase(last(1 + s), s);
-  for (slot s = 12; s != 40; ++s) CHECK(find(*t, last(1 + s), 100 + s).found == s);
-  for (slot s = 12; s != 40; ++s) t->erase(last(1 + s), s);
-  for (slot s = 0; s != 40; ++s) CHECK(find(*t, last(1 + s), 100 + s).looks == 0);
+  for (slot s = 0; s != in_last; ++s) t->erase(last(1 + s), s);
+  for (slot s = in_last; s != slots; ++s) CHECK(find(*t, last(1 + s), 100 + s).found == s);
+  for (slot s = in_last; s != slots; ++s) t->erase(last(1 + s), s);
+  for (slot s = 0; s != slots; ++s) CHECK(find(*t, last(1 + s), 100 + s).looks == 0);
+  CHECK(t->find_at_home(last(1), [](slot) { return true; }) == search::absent);
+}
+
+TEST_CASE("a table of more than 65,536 slots numbers them all", "[slot_table]") {
+  constexpr std::uint32_t slots = table::most_narrow + 40;
+  table_ptr const t = make(slots);
+  for (slot s = 0; s != slots; ++s) {
+    (*t)[s].key = s;
+    t->insert(mixed(s), s);
+  }
+  std::uint32_t lost = 0;
+  for (slot s = 0; s != slots; ++s) lost += find(*t, mixed(s), s).found == s ? 0U : 1U;
+  CHECK(lost == 0);
+  for (slot s = 0; s < slots; s += 2) t->erase(mixed(s), s);
+  for (slot s = 0; s != slots; ++s) {
+    slot const expected = s % 2 == 0 ? no_slot : s;
+    lost += find(*t, mixed(s), s).found == expected ? 0U : 1U;
+  }
+  CHECK(lost == 0);
 }
 
 TEST_CASE("a look-up in an emptied table reads one group", "[slot_table]") {
@@ -244,11 +287,12 @@ TEST_CASE("a look-up in an emptied table reads one group", "[slot_table]") {
 
 TEST_CASE("a full table has room for every slot, whatever the hashes", "[slot_table]") {
   for (std::uint32_t slots = 1; slots != 300; ++slots) {
+    // Filled to three fifths, but for the rest of a group.
     std::uint32_t const groups = table::room_of(slots);
-    // Filled to four fifths at most, and to seven tenths but for the rest of a group.
-    if (groups * 12 * 4 < slots * 5) FAIL("too full: " << slots);
-    if ((groups - 1) * 12 * 7 > slots * 10) FAIL("a group too many: " << slots);
+    if (groups * 20 * 3 < slots * 5) FAIL("too full: " << slots);
+    if ((groups - 1) * 20 * 3 >= slots * 5) FAIL("a group too many: " << slots);
   }
+  CHECK(table::room_of(table::most_narrow + 1) >= table::most_narrow / 12 * 5 / 4);
   CHECK(table::room_of(0x7fffffffU) >= 0x7fffffffU / 12 * 5 / 4);
 }
 
@@ -263,7 +307,7 @@ TEST_CASE("a table tells its bytes", "[slot_table]") {
   table_ptr const t = make(96);
   CHECK(t->slots() == 96);
   CHECK(t->bytes() ==
-        sizeof(table) + table::room_of(96) * sizeof(index_group) + 96 * sizeof(keyed_slot));
+        sizeof(table) + table::room_of(96) * sizeof(narrow_group) + 96 * sizeof(keyed_slot));
   CHECK(reinterpret_cast<std::uintptr_t>(t.get()) % 64 == 0);
 }
 
