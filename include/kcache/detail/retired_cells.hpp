@@ -15,10 +15,11 @@
 
 namespace kcache::detail {
 
-/// A queue of cells, under the shard's lock, that unpins each once no reader can see it. From 32
-/// cells on they go if a round of readers (detail/reader.hpp) has happened since they came; at 64
-/// cells or 64 KiB one is asked for. More wait only while a reader's thread is kept from running in
-/// the middle of a read.
+/// A queue of cells, under the shard's lock, that unpins each once no reader can see it. Sixteen or
+/// more that came together are given a stamp, and may go when a round of readers
+/// (detail/reader.hpp) has happened since; from 32 cells on they do, one for each that comes. Where
+/// none may go, a round is asked for at 48 cells or 64 KiB. More wait only while a reader's thread
+/// is kept from running in the middle of a read.
 ///
 /// `Sharing`: the cells still have their cache's share, which goes with the pin. (Where nothing is
 /// to be destroyed it may go as late; one atomic operation is spared.)
@@ -48,7 +49,7 @@ class retired_cells {
     items_[(first_ + count_) & (room_ - 1)] = {&c, bytes};
     ++count_;
     bytes_ += bytes;
-    if (count_ >= most_waiting / 2 || bytes_ > most_bytes) reclaim(gone);
+    if (count_ >= least_waiting || bytes_ > most_bytes) reclaim(gone);
   }
   void add(cell<Value>& c, std::size_t bytes) noexcept { add(c, bytes, free_at_once); }
   [[nodiscard]] std::size_t bytes() const noexcept {
@@ -57,7 +58,9 @@ class retired_cells {
 
  private:
   static constexpr std::uint32_t least_room = 8;
-  static constexpr std::uint32_t most_waiting = 64;
+  static constexpr std::uint32_t least_waiting = 32;
+  static constexpr std::uint32_t urgent = 48;
+  static constexpr std::uint32_t least_stamped = 16;
   static constexpr std::size_t most_bytes = 64 * 1024;
 
   struct item {
@@ -76,25 +79,30 @@ class retired_cells {
     first_ = (first_ + 1) & (room_ - 1);
     --count_;
   }
-  /// True if the first `free_` cells are seen by nobody, and there is one. If not, all that wait
-  /// are given one stamp, and a round is asked for if it is `urgent`; else another shard may.
-  [[nodiscard]] bool ready(bool urgent) noexcept {
-    if (free_ != 0) return true;
-    if (stamped_ == 0) {
-      stamped_ = count_;
-      stamp_ = rounds::stamp();
-    }
-    if (urgent && !rounds::over(stamp_)) rounds::advance();
-    if (!rounds::over(stamp_)) return false;
-    free_ = std::exchange(stamped_, 0);
-    return true;
+  void stamp() noexcept {
+    stamped_ = count_ - free_;
+    stamp_ = rounds::stamp();
+  }
+  /// Lets go what waited for a round that is over, and stamps what has come since if that is as
+  /// many as `least`.
+  void settle(std::uint32_t least) noexcept {
+    if (stamped_ != 0 && rounds::over(stamp_)) free_ += std::exchange(stamped_, 0);
+    if (stamped_ == 0 && count_ - free_ >= least) stamp();
+  }
+  void ask() noexcept {
+    settle(1);
+    rounds::advance();
+    settle(least_stamped);
   }
   /// As many go as come, or one more: so what is freed here is what the next put's allocation gets,
-  /// still in the processor's cache and the allocator's.
+  /// still in the processor's cache and the allocator's. That there is always something to go is
+  /// why cells are stamped before the last ones have gone: many that come while none goes, and then
+  /// go two by two, are more than an allocator keeps at hand.
   template <class Gone>
   void reclaim(Gone const& gone) noexcept {
-    if (!ready(count_ >= most_waiting || bytes_ > most_bytes)) return;
-    int const most = count_ > most_waiting * 3 / 4 ? 2 : 1;
+    settle(least_stamped);
+    if (free_ == 0 && (count_ >= urgent || bytes_ > most_bytes)) ask();
+    int const most = count_ > urgent ? 2 : 1;
     for (int n = 0; free_ != 0 && (n != most || bytes_ > most_bytes); ++n, --free_) pop(gone);
   }
   void make_room() noexcept {
@@ -102,7 +110,7 @@ class retired_cells {
         static_cast<item*>(::operator new(2 * room_ * sizeof(item), std::nothrow));
     if (!items) {
       // Readers end their sections without waiting for anybody.
-      while (!ready(true)) give_way();
+      for (ask(); free_ == 0; ask()) give_way();
       --free_;
       return pop(free_at_once);
     }
