@@ -234,10 +234,10 @@ class cache {
 
   static detail::shard_plan plan(options_type const& options);
   [[nodiscard]] duration idle() const;
-  [[nodiscard]] std::uint64_t hash_of(key_view key) const {
+  [[nodiscard]] KCACHE_INLINE std::uint64_t hash_of(key_view key) const {
     return detail::hash_of(hash_, key);
   }
-  [[nodiscard]] shard_type& shard_of(std::uint64_t hash) const noexcept {
+  [[nodiscard]] KCACHE_INLINE shard_type& shard_of(std::uint64_t hash) const noexcept {
     return shards_[plan_.shard_of(hash)];
   }
   template <bool Trace>

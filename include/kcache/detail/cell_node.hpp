@@ -4,6 +4,7 @@
 /// \file
 /// Floor 2. A cell with a key in its room: what a shard keeps of an entry outside its slot.
 
+#include <kcache/config.hpp>
 #include <kcache/detail/cell.hpp>
 #include <kcache/policies/removal.hpp>
 #include <kcache/storage_traits.hpp>
@@ -28,8 +29,8 @@ struct cell_links {
 };
 
 /// As std::memcmp says, without a call for 8 to 16 bytes, as most keys have.
-[[nodiscard, gnu::always_inline]] inline bool same_bytes(void const* a, void const* b,
-                                                         std::size_t size) noexcept {
+[[nodiscard]] KCACHE_INLINE bool same_bytes(void const* a, void const* b,
+                                            std::size_t size) noexcept {
   if (size - 8 > 8) [[unlikely]] return std::memcmp(a, b, size) == 0;
   auto const word = [](void const* bytes, std::size_t at) {
     std::uint64_t w;
@@ -80,7 +81,7 @@ struct cell_node {
     }
   }
 
-  [[nodiscard]] static key_view key(cell_type& c) noexcept {
+  [[nodiscard]] KCACHE_INLINE static key_view key(cell_type& c) noexcept {
     if constexpr (flat_key) {
       using char_type = typename key_view::value_type;
       return key_view{reinterpret_cast<char_type const*>(c.key_place()), c.room().bytes()};
@@ -88,7 +89,7 @@ struct cell_node {
       return storage_traits<Key>::view(*std::launder(reinterpret_cast<Key*>(key_object(c))));
     }
   }
-  [[nodiscard, gnu::always_inline]] static inline bool has_key(cell_type& c, key_view key) {
+  [[nodiscard]] KCACHE_INLINE static bool has_key(cell_type& c, key_view key) {
     if constexpr (flat_key) {
       return c.room().bytes() == key.size() * sizeof(typename key_view::value_type) &&
              same_bytes(c.key_place(), key.data(), c.room().bytes());

@@ -4,6 +4,8 @@
 /// \file
 /// Floor 2. An array whose size is known at run time and whose elements never move.
 
+#include <kcache/config.hpp>
+
 #include <cstddef>
 #include <memory>
 #include <new>
@@ -29,7 +31,7 @@ class fixed_array {
   ~fixed_array() { clear(); }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  [[nodiscard]] T& operator[](std::size_t i) const noexcept { return elements_[i]; }
+  [[nodiscard]] KCACHE_INLINE T& operator[](std::size_t i) const noexcept { return elements_[i]; }
   [[nodiscard]] T* begin() const noexcept { return elements_; }
   [[nodiscard]] T* end() const noexcept { return elements_ + size_; }
 

@@ -22,6 +22,7 @@
 /// were made before them. Notes of calls that overlap a telling may be told by the next one.
 /// Where threads share a ring, one of two overlapping notes may be lost.
 
+#include <kcache/config.hpp>
 #include <kcache/detail/reader.hpp>
 #include <kcache/policies/eviction.hpp>
 
@@ -44,7 +45,7 @@ class read_rings {
 
   /// Notes a read of `s` by the thread of this number. False if there is no room: then the notes
   /// must be told first.
-  [[nodiscard, gnu::always_inline]] inline bool note(slot s, std::uint32_t thread) noexcept {
+  [[nodiscard]] KCACHE_INLINE bool note(slot s, std::uint32_t thread) noexcept {
     std::uint32_t const mine = thread % rings;
     ring& r = rings_[mine];
     std::uint32_t const head = r.head.load(std::memory_order_relaxed);
@@ -110,7 +111,7 @@ class read_rings {
       return (read(at) & fresh_stamp) == 0 ? before
                                            : stamps[at % length].load(std::memory_order_relaxed);
     }
-    [[nodiscard]] bool spend_credit() noexcept {
+    [[nodiscard]] KCACHE_INLINE bool spend_credit() noexcept {
       std::uint32_t const left = credit.load(std::memory_order_relaxed);
       if (left == 0) return false;
       credit.store(left - 1, std::memory_order_relaxed);
@@ -119,7 +120,7 @@ class read_rings {
   };
 
   /// True if a note at `head` comes before `end`; both wrap.
-  static bool before(std::uint32_t head, std::uint32_t end) noexcept {
+  KCACHE_INLINE static bool before(std::uint32_t head, std::uint32_t end) noexcept {
     return static_cast<std::int32_t>(end - head) > 0;
   }
   /// Looks again.

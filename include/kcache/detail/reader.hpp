@@ -25,6 +25,8 @@
 /// while another thread was in a section waits for its end in vain: what leaves its caches is not
 /// freed.
 
+#include <kcache/config.hpp>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -176,7 +178,7 @@ struct reader_return {
 }
 
 /// The calling thread's reader, or null if it must lock.
-[[nodiscard]] inline reader* this_reader() noexcept {
+[[nodiscard]] KCACHE_INLINE reader* this_reader() noexcept {
   reader* const r = own_reader;
   return r ? r : find_reader();
 }
@@ -185,9 +187,9 @@ struct reader_return {
 class read_section {
  public:
   /// `place`: anything that tells others what is read.
-  read_section(reader& r, void const* place) noexcept
+  KCACHE_INLINE read_section(reader& r, void const* place) noexcept
       : read_section{(r.place.store(place, std::memory_order_relaxed), r)} {}
-  explicit read_section(reader& r) noexcept
+  KCACHE_INLINE explicit read_section(reader& r) noexcept
       : reader_{r}, odd_{r.sections.load(std::memory_order_relaxed) + 1} {
     if (r.light) [[likely]] {
       // Released for `place`, which comes before it.
@@ -200,7 +202,7 @@ class read_section {
   }
   read_section(read_section const&) = delete;
   read_section& operator=(read_section const&) = delete;
-  ~read_section() { reader_.sections.store(odd_ + 1, std::memory_order_release); }
+  KCACHE_INLINE ~read_section() { reader_.sections.store(odd_ + 1, std::memory_order_release); }
 
  private:
   reader& reader_;

@@ -113,12 +113,11 @@ class alignas(apart) shard {
   // under the lock, and if it cannot there either the read ends with `sight::lock`, as if it had
   // not been. With `Trace` the read is counted, the policy is told, and an expired entry removed.
   template <bool Trace, class Clock>
-  [[gnu::always_inline]] inline pair_found find_pair(Key const& key, std::uint64_t hash,
-                                                     Clock const& clock, stats_type& stats);
+  KCACHE_INLINE pair_found find_pair(Key const& key, std::uint64_t hash, Clock const& clock,
+                                     stats_type& stats);
   template <bool Trace, class Clock, class Take>
-  [[gnu::always_inline]] inline sight read_cell(key_view key, std::uint64_t hash,
-                                                Clock const& clock, stats_type& stats,
-                                                Take take);
+  KCACHE_INLINE sight read_cell(key_view key, std::uint64_t hash, Clock const& clock,
+                                stats_type& stats, Take take);
 
   /// Stores `fresh` or returns false: the guard said no, or it had expired already, or it is too
   /// heavy.
@@ -178,7 +177,8 @@ class alignas(apart) shard {
   [[gnu::noinline]] sight read_cell_again(key_view key, std::uint64_t hash, Clock const& clock,
                                           stats_type& stats, Take take);
   /// `stats`: what the cache's address is for, without a look at the shard.
-  [[nodiscard]] static read_section section(reader& r, stats_type const& stats) noexcept {
+  [[nodiscard]] KCACHE_INLINE static read_section section(reader& r,
+                                                          stats_type const& stats) noexcept {
     static_cast<void>(stats);
     if constexpr (noted) {
       return read_section{r, &stats};
@@ -187,29 +187,27 @@ class alignas(apart) shard {
     }
   }
   template <bool Trace, bool Home, class Clock>
-  [[gnu::always_inline]] inline sight look_at_pairs(reader& r, Key const& key, std::uint64_t hash,
-                                                    Clock const& clock, stats_type const& stats,
-                                                    pair_found& found);
+  KCACHE_INLINE sight look_at_pairs(reader& r, Key const& key, std::uint64_t hash,
+                                    Clock const& clock, stats_type const& stats,
+                                    pair_found& found);
   template <bool Trace, bool Home, class Clock, class Take>
-  [[gnu::always_inline]] inline sight look_at_cells(reader& r, key_view key, std::uint64_t hash,
-                                                    Clock const& clock, stats_type const& stats,
-                                                    Take take);
+  KCACHE_INLINE sight look_at_cells(reader& r, key_view key, std::uint64_t hash,
+                                    Clock const& clock, stats_type const& stats, Take take);
   template <bool Home, class Look>
-  [[gnu::always_inline]] static inline search search_in(table_type& t, std::uint64_t hash,
-                                                        Look const& look);
+  KCACHE_INLINE static search search_in(table_type& t, std::uint64_t hash, Look const& look);
   template <bool Trace>
-  [[gnu::always_inline]] inline bool leave_trace(table_type& t, slot s, reader const& r) noexcept;
+  KCACHE_INLINE bool leave_trace(table_type& t, slot s, reader const& r) noexcept;
   /// Where the ring is full.
   [[gnu::noinline]] void note_later(slot s, std::uint32_t thread) noexcept;
   template <bool Trace, class Clock>
-  [[nodiscard]] sight judge(slot_type const& e, time_point expires_at,
-                            Clock const& clock) const noexcept;
+  [[nodiscard]] KCACHE_INLINE sight judge(slot_type const& e, time_point expires_at,
+                                          Clock const& clock) const noexcept;
   static void count(stats_type& stats, sight seen) noexcept {
     if (seen == sight::hit) stats.on_hit();
     if (seen == sight::miss) stats.on_miss();
   }
   /// As above, where the thread's reader is at hand: `counting_stats` need not look for it.
-  static void count(stats_type& stats, reader const& r, sight seen) noexcept {
+  KCACHE_INLINE static void count(stats_type& stats, reader const& r, sight seen) noexcept {
     if constexpr (requires { stats.on_hit(r), stats.on_miss(r); }) {
       seen == sight::hit ? stats.on_hit(r) : stats.on_miss(r);
     } else {

@@ -4,6 +4,7 @@
 /// \file
 /// Floor 2. How a capacity is divided among shards.
 
+#include <kcache/config.hpp>
 #include <kcache/error.hpp>
 
 #include <algorithm>
@@ -70,7 +71,7 @@ class shard_plan {
     return max_entry_weight_ == 0 ? share(shard) : max_entry_weight_;
   }
   /// By the high bits of a hash, as the low ones choose the bucket.
-  [[nodiscard]] std::size_t shard_of(std::uint64_t hash) const noexcept {
+  [[nodiscard]] KCACHE_INLINE std::size_t shard_of(std::uint64_t hash) const noexcept {
     // Halved first: a shift by all 64 bits, for one shard, would be undefined.
     return static_cast<std::size_t>((hash >> 1U) >> shift_);
   }

@@ -4,6 +4,8 @@
 /// \file
 /// Floor 1. SipHash (Aumasson and Bernstein 2012), and keyed mixers for single words and bytes.
 
+#include <kcache/config.hpp>
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +19,7 @@ struct hash_key {
   std::uint64_t k1 = 0;
 };
 
-[[nodiscard]] inline std::uint64_t load_little_endian(unsigned char const* bytes) noexcept {
+[[nodiscard]] KCACHE_INLINE std::uint64_t load_little_endian(unsigned char const* bytes) noexcept {
   if constexpr (std::endian::native == std::endian::little) {
     std::uint64_t word;
     std::memcpy(&word, bytes, sizeof word);
@@ -70,14 +72,15 @@ template <int C, int D>
 }
 
 /// The two halves of the 128-bit product, folded.
-[[nodiscard]] constexpr std::uint64_t fold_multiply(std::uint64_t a, std::uint64_t b) noexcept {
+[[nodiscard]] KCACHE_INLINE constexpr std::uint64_t fold_multiply(std::uint64_t a,
+                                                                  std::uint64_t b) noexcept {
   __extension__ using wide = unsigned __int128;
   wide const product = static_cast<wide>(a) * b;
   return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64U);
 }
 
 /// A keyed mix of one word: two folded multiplications, every input bit reaches every output bit.
-[[nodiscard]] constexpr std::uint64_t mix(hash_key key, std::uint64_t word) noexcept {
+[[nodiscard]] KCACHE_INLINE constexpr std::uint64_t mix(hash_key key, std::uint64_t word) noexcept {
   std::uint64_t const once = fold_multiply(word ^ key.k0 ^ 0x9e3779b97f4a7c15U,
                                            key.k1 ^ 0xd6e8feb86659fd93U);
   return fold_multiply(once ^ key.k1 ^ word, 0xe7037ed1a0b428dbU) ^ once;
@@ -98,8 +101,8 @@ template <int C, int D>
 /// by one more (its two words overlap where there are fewer), and a last one spreads.
 /// Both factors depend on the key, so that whoever does not know it cannot make them zero or equal.
 /// (The construction of wyhash and of aHash's fallback, but every secret is the instance's own.)
-[[nodiscard, gnu::always_inline]] inline std::uint64_t mix_bytes(hash_key key, void const* data,
-                                                                 std::size_t size) noexcept {
+[[nodiscard]] KCACHE_INLINE std::uint64_t mix_bytes(hash_key key, void const* data,
+                                                    std::size_t size) noexcept {
   auto const* p = static_cast<unsigned char const*>(data);
   // g++ 12 would warn of reading past a short literal, in branches that are never taken.
   asm("" : "+r"(p));

@@ -22,6 +22,7 @@
 /// no fence.) A slot's number found in a group is always within this table, so what a reader
 /// follows before it has checked is at worst the wrong entry.
 
+#include <kcache/config.hpp>
 #include <kcache/detail/reader.hpp>
 #include <kcache/policies/eviction.hpp>
 
@@ -45,14 +46,14 @@ struct alignas(64) index_group {
   std::atomic<Number> slots[places]{};
 
   /// Never 0, which marks a free place.
-  [[nodiscard]] static std::uint64_t tag(std::uint64_t hash) noexcept {
+  [[nodiscard]] KCACHE_INLINE static std::uint64_t tag(std::uint64_t hash) noexcept {
     std::uint64_t const t = hash & 0xffU;
     return t + (t == 0 ? 1 : 0);
   }
   /// Where `tag`, or 0 for what is free, stands: bit i for place i. In two loads where the
   /// processor can. (That such a load yields whole words, in order, is the processor's promise, not
   /// the language's: so a sanitizer is shown loads of words.)
-  [[nodiscard]] std::uint32_t look(std::uint64_t tag) const noexcept {
+  [[nodiscard]] KCACHE_INLINE std::uint32_t look(std::uint64_t tag) const noexcept {
 #if defined(__x86_64__) && !KCACHE_THREAD_SANITIZER
     // Sixteen bytes; spelled without <emmintrin.h>, which is longer than this library's floor.
     using bytes [[gnu::vector_size(16)]] = char;
@@ -83,11 +84,11 @@ struct alignas(64) index_group {
     }
     return all & all_places;
   }
-  [[nodiscard]] slot at(unsigned place) const noexcept {
+  [[nodiscard]] KCACHE_INLINE slot at(unsigned place) const noexcept {
     return slots[place].load(std::memory_order_acquire);
   }
   /// How many keys went on from here.
-  [[nodiscard]] std::uint64_t passed() const noexcept {
+  [[nodiscard]] KCACHE_INLINE std::uint64_t passed() const noexcept {
     return tags[Words - 1].load(std::memory_order_acquire) >> 32U;
   }
 
@@ -167,7 +168,7 @@ class slot_table {
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_for(groups_, slots_); }
 
   [[nodiscard]] std::uint32_t slots() const noexcept { return slots_; }
-  [[nodiscard]] Slot& operator[](slot s) noexcept { return first_slot_[s]; }
+  [[nodiscard]] KCACHE_INLINE Slot& operator[](slot s) noexcept { return first_slot_[s]; }
   [[nodiscard]] Slot* first_slot() noexcept { return first_slot_; }
   [[nodiscard]] Apart* first_apart() noexcept { return first_apart_; }
 
@@ -181,7 +182,7 @@ class slot_table {
   /// The same in the key's home group alone, where nearly all keys are, for what must be short. Of
   /// a large table all are `further`.
   template <class Look>
-  [[gnu::always_inline]] inline search find_at_home(std::uint64_t hash, Look const& look) {
+  KCACHE_INLINE search find_at_home(std::uint64_t hash, Look const& look) {
     if (!narrow_) [[unlikely]] return search::further;
     return look_in(group<narrow_group>(home(hash)), narrow_group::tag(hash), look);
   }
@@ -201,8 +202,7 @@ class slot_table {
 
  private:
   template <class Group, class Look>
-  [[gnu::always_inline]] static inline search look_in(Group const& group, std::uint64_t tag,
-                                                      Look const& look) {
+  KCACHE_INLINE static search look_in(Group const& group, std::uint64_t tag, Look const& look) {
     for (std::uint32_t m = group.look(tag); m != 0; m &= m - 1) {
       if (look(group.at(static_cast<unsigned>(std::countr_zero(m))))) return search::found;
     }
@@ -258,13 +258,13 @@ class slot_table {
            slots * (sizeof(Slot) + apart_bytes);
   }
   template <class Group>
-  [[nodiscard]] Group& group(std::uint32_t g) const noexcept {
+  [[nodiscard]] KCACHE_INLINE Group& group(std::uint32_t g) const noexcept {
     return std::launder(reinterpret_cast<Group*>(
         reinterpret_cast<std::byte*>(const_cast<slot_table*>(this)) + sizeof *this))[g];
   }
   /// By 32 bits of the hash, multiplied instead of divided (Lemire, "Fast random integer
   /// generation in an interval", 2019).
-  [[nodiscard]] std::uint32_t home(std::uint64_t hash) const noexcept {
+  [[nodiscard]] KCACHE_INLINE std::uint32_t home(std::uint64_t hash) const noexcept {
     return static_cast<std::uint32_t>((((hash >> 8U) & 0xffffffffU) * groups_) >> 32U);
   }
   [[nodiscard]] std::uint32_t next(std::uint32_t g) const noexcept {

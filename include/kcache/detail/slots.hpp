@@ -4,6 +4,7 @@
 /// \file
 /// Floor 2. What a slot holds: a small pair itself, or a cell; and which it is.
 
+#include <kcache/config.hpp>
 #include <kcache/detail/cell_node.hpp>
 #include <kcache/policies/eviction.hpp>
 #include <kcache/policies/removal.hpp>
@@ -92,20 +93,20 @@ class shared_words {
  public:
   using copy = std::array<std::uint64_t, (sizeof(T) + 7) / 8>;
 
-  [[nodiscard]] static copy words_of(T const& t) noexcept {
+  [[nodiscard]] KCACHE_INLINE static copy words_of(T const& t) noexcept {
     copy c{};
     std::memcpy(c.data(), std::addressof(t), sizeof t);
     return c;
   }
   /// Only of words that were read together.
-  [[nodiscard]] static T object(copy const& c) noexcept {
+  [[nodiscard]] KCACHE_INLINE static T object(copy const& c) noexcept {
     struct bytes {
       std::array<unsigned char, sizeof(T)> all;
     } b;
     std::memcpy(b.all.data(), c.data(), sizeof(T));
     return std::bit_cast<T>(b);
   }
-  [[nodiscard]] copy load() const noexcept {
+  [[nodiscard]] KCACHE_INLINE copy load() const noexcept {
     copy c;
     for (std::size_t i = 0; i != c.size(); ++i) c[i] = words_[i].load(std::memory_order_acquire);
     return c;
@@ -158,13 +159,19 @@ class pair_slot : public slot_facts<Key, Value, Policies> {
   [[nodiscard]] Key key() const noexcept { return key_words::object(key_.load()); }
 
   // Anybody's; without the lock, to be believed once the sequence number was found unchanged.
-  [[nodiscard]] typename key_words::copy key_copy() const noexcept { return key_.load(); }
-  [[nodiscard]] typename value_words::copy value_copy() const noexcept { return value_.load(); }
-  [[nodiscard]] time_point expires_at() const noexcept { return time_point{duration{expires()}}; }
+  [[nodiscard]] KCACHE_INLINE typename key_words::copy key_copy() const noexcept {
+    return key_.load();
+  }
+  [[nodiscard]] KCACHE_INLINE typename value_words::copy value_copy() const noexcept {
+    return value_.load();
+  }
+  [[nodiscard]] KCACHE_INLINE time_point expires_at() const noexcept {
+    return time_point{duration{expires()}};
+  }
 
  private:
   static constexpr std::int64_t free_slot = time_point::min().time_since_epoch().count();
-  [[nodiscard]] std::int64_t expires() const noexcept {
+  [[nodiscard]] KCACHE_INLINE std::int64_t expires() const noexcept {
     return expires_.load(std::memory_order_acquire);
   }
 
@@ -201,7 +208,7 @@ class cell_slot : public slot_facts<Key, Value, Policies> {
   [[nodiscard]] time_point expires_at() const noexcept { return get().expires_at(); }
 
   /// A reader's: the cell, or null. It stays within a read section.
-  [[nodiscard]] cell_type* look() const noexcept {
+  [[nodiscard]] KCACHE_INLINE cell_type* look() const noexcept {
     std::uintptr_t const w = word();
     if ((w & 1U) != 0) return nullptr;
     auto* const c = reinterpret_cast<cell_type*>(w);
@@ -210,7 +217,7 @@ class cell_slot : public slot_facts<Key, Value, Policies> {
   }
 
  private:
-  [[nodiscard]] std::uintptr_t word() const noexcept {
+  [[nodiscard]] KCACHE_INLINE std::uintptr_t word() const noexcept {
     return word_.load(std::memory_order_acquire);
   }
 

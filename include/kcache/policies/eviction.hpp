@@ -49,6 +49,8 @@
 ///     kcache::testing::check_eviction_laws<my_policy>(
 ///         [](bool kept, char const* law) { if (!kept) std::puts(law); });
 
+#include <kcache/config.hpp>
+
 #include <atomic>
 #include <concepts>
 #include <cstddef>
@@ -72,13 +74,15 @@ class read_mark {
     return *this;
   }
 
-  [[nodiscard]] std::uint8_t reads() const noexcept {
+  [[nodiscard]] KCACHE_INLINE std::uint8_t reads() const noexcept {
     return reads_.load(std::memory_order_relaxed);
   }
-  void set(std::uint8_t reads) noexcept { reads_.store(reads, std::memory_order_relaxed); }
+  KCACHE_INLINE void set(std::uint8_t reads) noexcept {
+    reads_.store(reads, std::memory_order_relaxed);
+  }
   /// One more, up to `most`. Does not write where nothing changes, so that a hot entry's cache
   /// line stays shared.
-  void raise(std::uint8_t most) noexcept {
+  KCACHE_INLINE void raise(std::uint8_t most) noexcept {
     if (auto const n = reads(); n < most) set(static_cast<std::uint8_t>(n + 1));
   }
 

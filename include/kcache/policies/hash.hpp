@@ -19,6 +19,7 @@
 ///     struct by_id { std::uint64_t operator()(user const& u) const { return u.id; } };
 ///     kcache::cache<user, int, kcache::with_hash<by_id>> c{{.capacity = 512}};
 
+#include <kcache/config.hpp>
 #include <kcache/detail/siphash.hpp>
 #include <kcache/policies/random.hpp>
 #include <kcache/storage_traits.hpp>
@@ -80,7 +81,7 @@ class keyed_hash {
 
   template <class T>
     requires(detail::is_string_view<T> || detail::word<T> || detail::std_hashable<T>)
-  [[nodiscard]] std::uint64_t operator()(T const& key) const
+  [[nodiscard]] KCACHE_INLINE std::uint64_t operator()(T const& key) const
       noexcept(detail::is_string_view<T> || detail::word<T> || noexcept(std::hash<T>{}(key))) {
     if constexpr (detail::is_string_view<T>) {
       return detail::mix_bytes(key_, key.data(), key.size() * sizeof(typename T::value_type));
@@ -115,7 +116,8 @@ namespace detail {
 
 /// What the cache calls: `h(key)`, mixed unless the policy says that it need not be.
 template <class H, class View>
-[[nodiscard]] std::uint64_t hash_of(H const& h, View const& key) noexcept(noexcept(h(key))) {
+[[nodiscard]] KCACHE_INLINE std::uint64_t hash_of(H const& h,
+                                                  View const& key) noexcept(noexcept(h(key))) {
   if constexpr (requires { typename H::is_avalanching; }) {
     return h(key);
   } else {

@@ -60,7 +60,7 @@ struct s3_fifo {
   /// What makes an entry of the small queue one of the main queue.
   static constexpr std::uint8_t enough_reads = 2;
 
-  static void mark(hook& h) noexcept { h.reads.raise(most_reads); }
+  KCACHE_INLINE static void mark(hook& h) noexcept { h.reads.raise(most_reads); }
 
   template <class Entries>
   class queue {

@@ -34,7 +34,7 @@ struct sieve {
   /// A shard's slots are numbered below this: the price of the small hook.
   static constexpr slot max_slots = detail::short_slot::limit;
 
-  static void mark(hook& h) noexcept { h.reads.raise(1); }
+  KCACHE_INLINE static void mark(hook& h) noexcept { h.reads.raise(1); }
 
   template <class Entries>
   class queue {

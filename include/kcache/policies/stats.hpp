@@ -20,6 +20,7 @@
 ///
 ///     kcache::cache<int, page, kcache::with_stats<kcache::no_stats>> c{{.capacity = 512}};
 
+#include <kcache/config.hpp>
 #include <kcache/detail/reader.hpp>
 #include <kcache/policies/removal.hpp>
 
@@ -103,8 +104,8 @@ class counting_stats {
   void on_hit() noexcept { count(hit); }
   void on_miss() noexcept { count(miss); }
   /// The same, by the thread whose reader this is.
-  void on_hit(detail::reader const& r) noexcept { count(hit, r); }
-  void on_miss(detail::reader const& r) noexcept { count(miss, r); }
+  KCACHE_INLINE void on_hit(detail::reader const& r) noexcept { count(hit, r); }
+  KCACHE_INLINE void on_miss(detail::reader const& r) noexcept { count(miss, r); }
   void on_load() noexcept { count(load); }
   void on_load_failure() noexcept { count(load_failure); }
   void on_removal(removal_cause cause) noexcept {
@@ -137,11 +138,11 @@ class counting_stats {
     std::array<std::atomic<std::uint64_t>, events> counters{};
   };
 
-  [[gnu::always_inline]] inline void count(std::size_t i) noexcept {
+  KCACHE_INLINE void count(std::size_t i) noexcept {
     detail::reader const* const r = detail::this_reader();
     r ? count(i, *r) : count_shared(i);
   }
-  [[gnu::always_inline]] inline void count(std::size_t i, detail::reader const& r) noexcept {
+  KCACHE_INLINE void count(std::size_t i, detail::reader const& r) noexcept {
     if (r.number >= shared) [[unlikely]] return count_shared(i);
     std::atomic<std::uint64_t>& c = stripes_[r.number].counters[i];
     c.store(c.load(relaxed) + 1, relaxed);
