@@ -161,9 +161,10 @@ class cache {
   /// policy of a hit. An expired entry is a miss, and is removed.
   [[nodiscard]] handle_type get(key_view key);
   /// As `get`, but calls `f(view)`, where view is what `*get(key)` yields, valid during the call.
-  /// True if there was a live entry. `f` runs on a copy, or on a value that it shares, and under
-  /// no lock: it may take its time, call the cache, and throw. The cheapest read of strings up to
-  /// 512 bytes: nothing is counted that other threads count too.
+  /// True if there was a live entry. `f` runs on the value itself, which stays as it is though the
+  /// entry may leave (of a small pair on a copy), and under no lock: it may take its time, call the
+  /// cache, and throw. The cheapest read of strings: nothing is copied, and nothing counted that
+  /// other threads count too.
   template <std::invocable<typename storage_traits<Value>::view_type> F>
   bool visit(key_view key, F&& f);
   /// As `get`, but yields a copy of the value itself.

@@ -16,8 +16,8 @@
 #define KCACHE_ASSERT(condition) assert(condition)
 #endif
 
-/// A step of a hit. In a large translation unit g++ leaves off inlining, and a hit that is a hundred
-/// instructions then becomes two hundred and a dozen calls.
+/// A step of a hit. In a large translation unit g++ leaves off inlining, and a hit that is a
+/// hundred instructions then becomes two hundred and a dozen calls.
 #define KCACHE_INLINE [[gnu::always_inline]] inline
 
 #endif

@@ -8,9 +8,12 @@
 #include <kcache/detail/reader.hpp>
 
 #include <atomic>
+#include <cstdlib>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 namespace test {
 
@@ -25,11 +28,19 @@ inline left_cell& left(std::string_view value) {
   return c;
 }
 
+/// How a thread keeps what it reads: in a section, or held beyond it, as a visitor has it.
+enum class keeping { in_section, held };
+
 /// Reads `c` in another thread, from `open` on until `close`.
 class reading {
  public:
-  explicit reading(left_cell& c) : thread_{[this, &c] {
-    kcache::detail::read_section const in{*kcache::detail::this_reader()};
+  explicit reading(left_cell& c, keeping how = keeping::in_section) : thread_{[this, &c, how] {
+    kcache::detail::reader& r = *kcache::detail::this_reader();
+    std::optional<kcache::detail::read_section> in{std::in_place, r};
+    if (how == keeping::held) {
+      if (!r.hold(&c)) std::abort();
+      in.reset();
+    }
     std::string_view const seen{c.bytes(), c.size()};
     char const first = seen[0];
     open_ = true;
@@ -38,6 +49,7 @@ class reading {
       // Sanitizers tell if it is gone; what was made in its place may tell, too.
       if (seen.find_first_not_of(first) != seen.npos) changed_ = true;
     }
+    if (how == keeping::held) r.let_go();
   }} {
     while (!open_) std::this_thread::yield();
   }

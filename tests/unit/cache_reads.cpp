@@ -134,6 +134,32 @@ TEMPLATE_LIST_TEST_CASE("a visitor may call the cache", "[cache_reads]", test::s
   }
 }
 
+TEMPLATE_LIST_TEST_CASE("a visitor's value stays, however much comes and goes meanwhile",
+                        "[cache_reads]", test::storage_kinds) {
+  using kind = TestType;
+  typename kind::cache c{{.capacity = 20}};
+  kind::put(c, 1, 10);
+  bool kept = true;
+  int depth = 0;
+  // Deeper than a thread can hold what it visits; each sees the value that was put last.
+  auto const visit = [&](auto const& self) -> void {
+    kept = kept && c.visit(kind::key(1), [&](typename kind::view_type v) {
+      int const mine = 10 + depth;
+      for (int k = 0; k != 300; ++k) {
+        kind::put(c, 1, 10 + depth + 1);
+        kind::put(c, 2 + k % 40, k);
+      }
+      kind::put(c, 1, 10 + depth + 1);
+      if (++depth != 8) self(self);
+      kept = kept && kind::is(v, mine);
+    });
+  };
+  visit(visit);
+  CHECK(kept);
+  CHECK(depth == 8);
+  CHECK(kcache::detail::held_places{}.empty());
+}
+
 TEMPLATE_LIST_TEST_CASE("a visitor may throw", "[cache_reads]", test::storage_kinds) {
   using kind = TestType;
   typename kind::cache c{{.capacity = 100}};
@@ -145,6 +171,7 @@ TEMPLATE_LIST_TEST_CASE("a visitor may throw", "[cache_reads]", test::storage_ki
   }
   CHECK(c.stats().hits == some);
   CHECK(c.size() == some);
+  CHECK(kcache::detail::held_places{}.empty());
   // Neither locked nor lost; and no read section stays open, so what leaves is freed.
   int wrong = 0;
   for (int n = 0; n != some; ++n) {

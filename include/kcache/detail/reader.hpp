@@ -19,6 +19,13 @@
 /// instead; thread sanitizers, which do not know membarrier, check that form. (McKenney, "Is
 /// Parallel Programming Hard", on asymmetric barriers; Desnoyers et al. 2012, user-level RCU.)
 ///
+/// # Holding on
+/// A visitor is shown a cell itself, for as long as it likes: a section would keep the memory of
+/// all that is removed meanwhile. So before the section ends the reader notes the cell as held, and
+/// who frees memory leaves out what is held when a round has ended: whoever could hold it had said
+/// so within a section that the round waited for. (Michael, "Hazard pointers", 2004; that the note
+/// needs no barrier of its own is the section's doing.)
+///
 /// # Threads
 /// The first 128 threads alive at once have readers, others (and threads that are ending) must
 /// lock. A reader's number also names its thread's own counters and rings. A child that was forked
@@ -27,6 +34,7 @@
 
 #include <kcache/config.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -62,6 +70,18 @@ struct alignas(apart) reader {
   std::uint32_t number = 0;
   /// What the section under way reads, if that was said.
   std::atomic<void const*> place{nullptr};
+  /// What the thread holds, the first `holds` of them: a visitor's calls may nest.
+  static constexpr std::uint32_t most_held = 4;
+  std::atomic<void const*> held[most_held]{};
+  std::uint32_t holds = 0;
+
+  /// In a section, or under the lock of what holds `p`. False if there is no room.
+  [[nodiscard]] KCACHE_INLINE bool hold(void const* p) noexcept {
+    if (holds == most_held) [[unlikely]] return false;
+    held[holds++].store(p, std::memory_order_release);
+    return true;
+  }
+  KCACHE_INLINE void let_go() noexcept { held[--holds].store(nullptr, std::memory_order_release); }
 };
 
 inline constexpr std::size_t most_readers = 128;
@@ -141,6 +161,29 @@ class [[gnu::visibility("default")]] rounds {
   static inline constinit std::uint64_t seen_[most_readers]{};
 };
 
+/// What is held by anybody at this moment.
+class held_places {
+ public:
+  held_places() noexcept {
+    std::uint32_t const n = used_readers.load(std::memory_order_acquire);
+    for (std::uint32_t i = 0; i != n; ++i) {
+      for (auto const& place : readers[i].held) {
+        void const* const p = place.load(std::memory_order_acquire);
+        if (!p) break;  // those beyond it were let go before it
+        places_[count_++] = p;
+      }
+    }
+  }
+  [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
+  [[nodiscard]] bool contains(void const* p) const noexcept {
+    return std::find(places_, places_ + count_, p) != places_ + count_;
+  }
+
+ private:
+  std::uint32_t count_ = 0;
+  void const* places_[most_readers * reader::most_held];
+};
+
 /// Null until the thread's first read, and again while the thread ends.
 [[gnu::visibility("default")]] inline constinit thread_local reader* own_reader = nullptr;
 [[gnu::visibility("default")]] inline constinit thread_local bool reader_refused = false;
@@ -182,6 +225,18 @@ struct reader_return {
   reader* const r = own_reader;
   return r ? r : find_reader();
 }
+
+/// Lets go, at the end of a scope, what the thread held last.
+class held_last {
+ public:
+  explicit held_last(reader& r) noexcept : reader_{r} {}
+  held_last(held_last const&) = delete;
+  held_last& operator=(held_last const&) = delete;
+  ~held_last() { reader_.let_go(); }
+
+ private:
+  reader& reader_;
+};
 
 /// While it lives, nothing that this thread finds is freed. Sections of a thread do not nest.
 class read_section {

@@ -19,7 +19,7 @@ namespace kcache::detail {
 /// more that came together are given a stamp, and may go when a round of readers
 /// (detail/reader.hpp) has happened since; from 32 cells on they do, one for each that comes. Where
 /// none may go, a round is asked for at 48 cells or 64 KiB. More wait only while a reader's thread
-/// is kept from running in the middle of a read.
+/// is kept from running in the middle of a read; and a cell that a visitor holds waits for it.
 ///
 /// `Sharing`: the cells still have their cache's share, which goes with the pin. (Where nothing is
 /// to be destroyed it may go as late; one atomic operation is spared.)
@@ -46,7 +46,7 @@ class retired_cells {
   template <class Gone>
   void add(cell<Value>& c, std::size_t bytes, Gone const& gone) noexcept {
     if (count_ == room_) make_room();
-    items_[(first_ + count_) & (room_ - 1)] = {&c, bytes};
+    at(count_) = {&c, bytes};
     ++count_;
     bytes_ += bytes;
     if (count_ >= least_waiting || bytes_ > most_bytes) reclaim(gone);
@@ -86,9 +86,31 @@ class retired_cells {
   /// Lets go what waited for a round that is over, and stamps what has come since if that is as
   /// many as `least`.
   void settle(std::uint32_t least) noexcept {
-    if (stamped_ != 0 && rounds::over(stamp_)) free_ += std::exchange(stamped_, 0);
+    if (stamped_ != 0 && rounds::over(stamp_)) {
+      free_ += stamped_ - put_back_held();
+      stamped_ = 0;
+    }
     if (stamped_ == 0 && count_ - free_ >= least) stamp();
   }
+  /// Puts those of the stamped that are held behind all others, to wait for another round. Says
+  /// how many.
+  [[nodiscard]] std::uint32_t put_back_held() noexcept {
+    held_places const held;
+    if (held.empty()) [[likely]] return 0;
+    std::uint32_t kept = 0;
+    for (std::uint32_t i = free_; i + kept != free_ + stamped_;) {
+      item const one = at(i);
+      if (!held.contains(one.retired)) {
+        ++i;
+        continue;
+      }
+      for (std::uint32_t j = i; j + 1 != count_; ++j) at(j) = at(j + 1);
+      at(count_ - 1) = one;
+      ++kept;
+    }
+    return kept;
+  }
+  [[nodiscard]] item& at(std::uint32_t i) noexcept { return items_[(first_ + i) & (room_ - 1)]; }
   void ask() noexcept {
     settle(1);
     rounds::advance();
@@ -114,7 +136,7 @@ class retired_cells {
       --free_;
       return pop(free_at_once);
     }
-    for (std::uint32_t i = 0; i != count_; ++i) items[i] = items_[(first_ + i) & (room_ - 1)];
+    for (std::uint32_t i = 0; i != count_; ++i) items[i] = at(i);
     ::operator delete(items_);
     items_ = items;
     first_ = 0;

@@ -99,27 +99,22 @@ bool cache<Key, Value, Policies>::visit(key_view key, F&& f) {
     auto const found = shard_of(hash).template find_pair<true>(key, hash, clock_, stats_);
     if (found.hit) std::forward<F>(f)(static_cast<Value const&>(words::object(found.value)));
     return found.hit;
-  } else if constexpr (detail::is_flat<Value>) {
-    using view_type = typename handle_type::view_type;
-    using char_type = typename view_type::value_type;
-    constexpr std::size_t room = 512;
-    char_type copy[room];
-    std::size_t size = 0;
+  } else if constexpr (detail::is_flat<Value> && storage::lock_free) {
+    detail::flat_cell* held = nullptr;
     auto const seen = shard_of(hash).template read_cell<true>(
-        key, hash, clock_, stats_, [&copy, &size](detail::flat_cell& c) {
-          size = c.size();
-          if (size > room) [[unlikely]] return false;
-          std::memcpy(copy, c.bytes(), size);
-          return true;
+        key, hash, clock_, stats_, [&held](detail::flat_cell& c) {
+          held = &c;
+          return detail::own_reader && detail::own_reader->hold(&c);
         });
     if (seen == detail::sight::miss) return false;
     if (seen == detail::sight::hit) [[likely]] {
-      std::forward<F>(f)(view_type{copy, size});
+      detail::held_last const holding{*detail::own_reader};
+      std::forward<F>(f)(detail::cell_kind<Value>::view(*held));
       return true;
     }
   }
   if constexpr (!storage::inline_pairs) {
-    // Too large to be copied, or kept as an object.
+    // Kept as an object, or too many visitors within each other.
     handle_type const found = read_handle<true>(key, hash);
     if (found) std::forward<F>(f)(*found);
     return static_cast<bool>(found);

@@ -95,6 +95,58 @@ TEST_CASE("a cell stays while a reader may see it, however many follow",
   }
 }
 
+TEST_CASE("a cell that is held stays, and keeps no other", "[retired_cells][concurrent]") {
+  retired_cells<std::string> q;
+  q.reserve();
+  std::string const value(200, 'a');
+  std::size_t bytes = 0;
+  for (int round = 0; round != 3; ++round) {
+    cell& first = left(value);
+    cell& second = left(value);
+    test::reading one{first, test::keeping::held};
+    test::reading other{second, test::keeping::held};
+    for (int i = 0; i != 1000; ++i) {
+      cell& c = left(std::string(200, static_cast<char>('b' + i % 20)));
+      q.add(c, strings::bytes(c));
+      // Among the others, so that it has to be put back from between them.
+      if (i == 5) q.add(first, strings::bytes(first));
+      if (i == 7) q.add(second, strings::bytes(second));
+      // Of the others no more wait than ever.
+      REQUIRE(q.bytes() < 66 * 300 + overhead);
+    }
+    other.close();
+    CHECK_FALSE(other.changed());
+    for (int i = 0; i != 200; ++i) {
+      cell& c = left("value");
+      q.add(c, strings::bytes(c));
+    }
+    CHECK_FALSE(one.changed());
+    one.close();
+    CHECK_FALSE(one.changed());
+    for (int i = 0; i != 300; ++i) {
+      cell& c = left("value");
+      q.add(c, strings::bytes(c));
+    }
+    // All of this round have gone: as much is left as after every round.
+    if (round == 0) bytes = q.bytes();
+    CHECK(q.bytes() == bytes);
+  }
+}
+
+TEST_CASE("a thread holds four at once", "[retired_cells]") {
+  kcache::detail::reader& r = *kcache::detail::this_reader();
+  int things[5] = {};
+  REQUIRE(kcache::detail::held_places{}.empty());
+  for (int i = 0; i != 4; ++i) CHECK(r.hold(&things[i]));
+  CHECK_FALSE(r.hold(&things[4]));
+  for (int i = 4; i != 0; --i) {
+    kcache::detail::held_places const held;
+    for (int j = 0; j != 5; ++j) CHECK(held.contains(&things[j]) == (j < i));
+    r.let_go();
+  }
+  CHECK(kcache::detail::held_places{}.empty());
+}
+
 TEST_CASE("a handle's share outlives the pin, and the pin the shares", "[retired_cells]") {
   // A reader took a share while the cell left: both orders of going.
   retired_cells<std::string> q;
