@@ -3,7 +3,9 @@
 #define KCACHE_BENCHMARKS_IN_PROCESS_WORKLOADS_HPP
 /// \file
 /// What is done to a cache while it is measured. Every read is checked, one by one or by the sum of
-/// a batch, see kinds.hpp.
+/// a batch, see kinds.hpp. The loops of reads are `flatten`ed, so that each contestant's get is
+/// expanded in them as it would be in a small file; how many others this one measures then has no
+/// say.
 
 #include "contestants.hpp"
 #include "sequences.hpp"
@@ -59,7 +61,7 @@ class player {
   }
 
   /// All are there: the sum of what they say is checked, not each.
-  void read(unsigned t, std::size_t n) {
+  [[gnu::flatten]] void read(unsigned t, std::size_t n) {
     std::size_t const from = keys->next(t);
     std::uint64_t sum = 0;
     std::uint64_t hits = 0;
@@ -112,7 +114,7 @@ class player {
   }
 
   /// Reads `hot` only.
-  void read_hot(unsigned t, std::size_t n) {
+  [[gnu::flatten]] void read_hot(unsigned t, std::size_t n) {
     std::uint64_t sum = 0;
     std::uint64_t hits = 0;
     auto const arg = Kind::arg(hot);

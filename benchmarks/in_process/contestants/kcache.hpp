@@ -64,6 +64,11 @@ struct ticking_lru_entry {
   using clock = kcache::ticking_clock;
   static constexpr char const* name = "kcache lru, ticking clock";
 };
+struct ticking_fifo_entry {
+  using eviction = kcache::fifo;
+  using clock = kcache::ticking_clock;
+  static constexpr char const* name = "kcache fifo, ticking clock";
+};
 struct ticking_sieve_entry {
   using eviction = kcache::sieve;
   using clock = kcache::ticking_clock;
@@ -81,11 +86,12 @@ void each_policy(F f) {
   f.template operator()<w_tinylfu_entry>();
 }
 
-/// The same, and two of them with another clock.
+/// The same, and three of them with another clock.
 template <class F>
 void each_bundle(F f) {
   each_policy(f);
   f.template operator()<ticking_lru_entry>();
+  f.template operator()<ticking_fifo_entry>();
   f.template operator()<ticking_sieve_entry>();
 }
 
