@@ -57,6 +57,7 @@
 #include <kcache/fwd.hpp>
 #include <kcache/handle.hpp>
 #include <kcache/policies.hpp>
+#include <kcache/policies/expiry.hpp>
 #include <kcache/storage_traits.hpp>
 #include <kcache/time.hpp>
 
@@ -76,10 +77,21 @@ template <class Value>
 struct put_result {
   /// True if the value is in the cache. False if it was too heavy for its shard, or its time to
   /// live was over at once (in both cases the key now has no value), or the guard of `put_if` said
-  /// no (then nothing changed).
+  /// no or `put_if_absent` found an entry (then nothing changed).
   bool stored = false;
-  /// The value, stored or not. Never empty.
+  /// The value, stored or not; where `put_if_absent` found an entry, that one's. Never empty.
   handle<Value> entry;
+};
+
+/// A value with the dates of its entry.
+template <class Value>
+struct dated_handle {
+  /// Empty if there was no live entry; then the rest means nothing.
+  handle<Value> entry;
+  entry_dates dates;
+  /// What the clock said when the entry was looked at. It is read once for that, for entries that
+  /// never expire too.
+  time_point now{};
 };
 
 /// What can be put where a `Stored` is kept: for strings, whatever is a view of characters.
@@ -88,6 +100,11 @@ concept storable_as =
     (detail::is_flat<Stored> &&
      std::convertible_to<T const&, typename storage_traits<Stored>::view_type>) ||
     (!detail::is_flat<Stored> && std::convertible_to<T, Stored>);
+
+/// What can be called with what a read yields. (No pointer to a member: std::invoke costs every
+/// includer 7,000 lines.)
+template <class F, class View>
+concept visitor = requires(F&& f, View view) { static_cast<F&&>(f)(static_cast<View>(view)); };
 
 /// A cache of `Value`s by `Key`.
 ///
@@ -126,6 +143,10 @@ class cache {
   static_assert(kcache::expiry<typename Policies::expiry, Key, Value>,
                 "kcache: cache<K, V, P>: the expiry policy does not fit K and V, see "
                 "policies/expiry.hpp");
+  static_assert(!detail::names_dates<typename Policies::expiry> ||
+                    dated_expiry<typename Policies::expiry>,
+                "kcache: cache<K, V, P>: the expiry policy's dates(w, expires_at) must be const "
+                "and yield kcache::entry_dates, see policies/expiry.hpp");
   static_assert(kcache::removal_listener<typename Policies::removal_listener, Key, Value>,
                 "kcache: cache<K, V, P>: the listener does not take (key, value, cause), see "
                 "policies/removal.hpp");
@@ -137,6 +158,7 @@ class cache {
   using options_type = cache_options<Policies>;
   using handle_type = handle<Value>;
   using put_result_type = put_result<Value>;
+  using dated_handle_type = dated_handle<Value>;
   /// What keys are looked up by.
   using key_view = typename storage_traits<Key>::view_type;
 
@@ -154,19 +176,28 @@ class cache {
   explicit cache(options_type options);
   cache(cache const&) = delete;
   cache& operator=(cache const&) = delete;
-  /// Releases the entries without telling the listener; handles keep theirs. No other call may be
-  /// under way.
-  ~cache() = default;
+  /// Releases the entries, and tells the listener only of those that `clear` removed; handles keep
+  /// theirs. No other call may be under way.
+  ~cache();
 
   /// The live entry of `key`, or an empty handle. Counts a hit or a miss and tells the eviction
   /// policy of a hit. An expired entry is a miss, and is removed.
   [[nodiscard]] handle_type get(key_view key);
+  /// As `get`, with the entry's dates: those of the very write that made the value. Where the
+  /// expiry policy has dates.
+  [[nodiscard]] dated_handle_type get_dated(key_view key)
+    requires dated_expiry<expiry_type>;
+  /// The same as what `then(handle, dates, now)` makes of it; of an empty handle, where there is no
+  /// entry. Called once, under no lock.
+  template <class Then>
+  [[nodiscard]] auto get_dated(key_view key, Then const& then)
+    requires dated_expiry<expiry_type>;
   /// As `get`, but calls `f(view)`, where view is what `*get(key)` yields, valid during the call.
   /// True if there was a live entry. `f` runs on the value itself, which stays as it is though the
   /// entry may leave (of a small pair on a copy), and under no lock: it may take its time, call the
   /// cache, and throw. The cheapest read of strings: nothing is copied, and nothing counted that
   /// other threads count too.
-  template <std::invocable<typename storage_traits<Value>::view_type> F>
+  template <visitor<typename storage_traits<Value>::view_type> F>
   bool visit(key_view key, F&& f);
   /// As `get`, but yields a copy of the value itself.
   [[nodiscard]] std::optional<Value> get_copy(key_view key)
@@ -177,6 +208,9 @@ class cache {
   [[nodiscard]] std::vector<handle_type> get_many(Keys const& keys);
   /// As `get`, but leaves no trace: counts nothing, moves nothing, removes nothing.
   [[nodiscard]] handle_type peek(key_view key) const;
+  /// As `get_dated`, but leaves no trace.
+  [[nodiscard]] dated_handle_type peek_dated(key_view key) const
+    requires dated_expiry<expiry_type>;
   /// True if there is a live entry; leaves no trace.
   [[nodiscard]] bool contains(key_view key) const { return static_cast<bool>(peek(key)); }
 
@@ -188,19 +222,34 @@ class cache {
   /// As `put`, if `guard()`, which returns `bool`, says so. It is called at most once, under the
   /// lock that orders all writes and erases of this key: an `erase` of `key` that began after the
   /// guard did takes place after the store. It must not call the cache; if it throws, nothing
-  /// changes.
+  /// changes. `load_time`: how long the source took, for expiry policies that ask.
   template <storable_as<Key> K = Key, storable_as<Value> V = Value, std::predicate Guard>
-  put_result_type put_if(K&& key, V&& value, Guard guard, kcache::ttl time_to_live = {});
+  put_result_type put_if(K&& key, V&& value, Guard guard, kcache::ttl time_to_live = {},
+                         duration load_time = {});
+  /// As `put`, if `key` has no live entry: of several threads one stores. Otherwise nothing changes
+  /// or is counted, `stored` is false and `entry` the one that is there; `value` may have been
+  /// moved from all the same.
+  template <storable_as<Key> K = Key, storable_as<Value> V = Value>
+  put_result_type put_if_absent(K&& key, V&& value, kcache::ttl time_to_live = {});
   /// A handle to a value that is in no cache. May throw std::bad_alloc, and what a move throws.
   [[nodiscard]] static handle_type detached(Value value, time_point expires_at = never);
 
   /// Removes the entry of `key`. True if there was a live one.
   bool erase(key_view key);
-  /// Removes every entry that is there when the call begins, shard by shard, each O(entries)
-  /// under its lock; what others put meanwhile may stay.
+  /// As `erase`, if `guard()` says so: called as that of `put_if`, if the key has an entry.
+  template <std::predicate Guard>
+  bool erase_if(key_view key, Guard guard);
+  /// Removes every entry that is there when the call begins, shard by shard; what others put
+  /// meanwhile may stay. O(shards): once it returned, the entries are found by no call and count in
+  /// neither `size()` nor `weight()`, but their memory is freed, the listener told and `erased`
+  /// counted only as they are taken out: by each put two, or as many as it needs the room of,
+  /// before anything that lives is evicted; by `remove_expired()` and the destructor all. Until
+  /// then they count towards the capacity. (A shard that uses sixteen slots or fewer is emptied at
+  /// once. With an eviction policy of yours without `clear`, O(entries).) Needs no memory.
   void clear();
-  /// Removes every expired entry, some 64 per locking, and returns how many. Never needed for
-  /// correctness: it frees the memory of a cache that nobody puts into.
+  /// Removes every expired entry, some 64 per locking, and returns how many; takes out what was
+  /// cleared, too. Never needed for correctness: it frees the memory of a cache that nobody puts
+  /// into.
   std::size_t remove_expired();
 
   /// Entries; O(shards). Expired ones that were not met yet are included, here and below.
@@ -223,6 +272,9 @@ class cache {
   [[nodiscard]] std::size_t memory_usage() const;
   /// O(shards).
   [[nodiscard]] cache_stats stats() const;
+  /// How often `key` was hit, as far as the stats policy tells: `key_counting_stats` never says too
+  /// little. Nothing where the policy does not count by key.
+  [[nodiscard]] std::optional<std::uint64_t> hits_of(key_view key) const;
 
   [[nodiscard]] clock_type const& clock() const noexcept { return clock_; }
   [[nodiscard]] kcache::ttl default_ttl() const noexcept { return default_ttl_; }
@@ -234,6 +286,9 @@ class cache {
   using storage = typename shard_type::plan;
   using removed_type = typename shard_type::removed_type;
 
+  /// So many removals per locking.
+  static constexpr std::size_t batch = 64;
+
   static detail::shard_plan plan(options_type const& options);
   [[nodiscard]] duration idle() const;
   [[nodiscard]] KCACHE_INLINE std::uint64_t hash_of(key_view key) const {
@@ -242,8 +297,22 @@ class cache {
   [[nodiscard]] KCACHE_INLINE shard_type& shard_of(std::uint64_t hash) const noexcept {
     return shards_[plan_.shard_of(hash)];
   }
-  template <bool Trace>
-  [[nodiscard]] handle_type read_handle(key_view key, std::uint64_t hash) const;
+  void remove_cleared();
+  template <bool Dated, bool Trace, class Then>
+  [[nodiscard]] auto read_handle(key_view key, std::uint64_t hash, Then const& then) const;
+  static constexpr auto just_entry =
+      [](handle_type&& entry, detail::moment_field<false> const&)
+          KCACHE_INLINE_LAMBDA { return std::move(entry); };
+  static constexpr auto with_dates = [](handle_type&& entry,
+                                        detail::moment_field<true> const& m)
+                                         KCACHE_INLINE_LAMBDA {
+    return dated_handle_type{std::move(entry), m.value.dates, m.value.now};
+  };
+  /// `allows(present)`, under the lock: whether to store. `present()` is the slot of a live entry
+  /// of the key, or null.
+  template <class K, class V, class Allows>
+  void put_where(K&& key, V&& value, Allows allows, kcache::ttl time_to_live, duration load_time,
+                 put_result_type& result);
   /// A view of what is kept flat; of what is not, `t` itself if it may be moved from, or an object
   /// made of it.
   template <class Stored, class T>
@@ -282,5 +351,6 @@ class cache {
 }  // namespace kcache
 
 #include <kcache/impl/cache.hpp>
+#include <kcache/impl/cache_reading.hpp>
 
 #endif

@@ -19,5 +19,7 @@
 /// A step of a hit. In a large translation unit g++ leaves off inlining, and a hit that is a
 /// hundred instructions then becomes two hundred and a dozen calls.
 #define KCACHE_INLINE [[gnu::always_inline]] inline
+/// The same behind the parameters of a lambda.
+#define KCACHE_INLINE_LAMBDA __attribute__((always_inline))
 
 #endif

@@ -6,11 +6,11 @@
 
 #include <kcache/config.hpp>
 #include <kcache/detail/cell.hpp>
+#include <kcache/detail/min_max.hpp>
 #include <kcache/fwd.hpp>
 #include <kcache/storage_traits.hpp>
 #include <kcache/time.hpp>
 
-#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -39,10 +39,16 @@ template <class Value, bool Small = is_small<Value>>
 class held_value {
  public:
   held_value() noexcept = default;
-  held_value(Value const& value, time_point expires_at) noexcept
-      : expires_at_{std::max(expires_at, time_point::min() + duration{1})} {
+  KCACHE_INLINE held_value(Value const& value, time_point expires_at) noexcept
+      : expires_at_{detail::max_of(expires_at, time_point::min() + duration{1})} {
     std::memcpy(bytes_, std::addressof(value), sizeof value);
   }
+  held_value(held_value const&) noexcept = default;
+  KCACHE_INLINE held_value(held_value&& other) noexcept
+      : expires_at_{std::exchange(other.expires_at_, time_point::min())} {
+    std::memcpy(bytes_, other.bytes_, sizeof bytes_);
+  }
+  held_value& operator=(held_value const&) noexcept = default;
 
   [[nodiscard]] bool full() const noexcept { return expires_at_ != time_point::min(); }
   [[nodiscard]] time_point expires_at() const noexcept { return expires_at_; }
@@ -65,16 +71,17 @@ class held_value<Value, false> {
  public:
   held_value() noexcept = default;
   /// Takes over one share of the caller's.
-  explicit held_value(cell<Value>* c) noexcept : cell_{c} {}
+  KCACHE_INLINE explicit held_value(cell<Value>* c) noexcept : cell_{c} {}
   held_value(held_value const& other) noexcept : cell_{other.cell_} {
     if (cell_) cell_->count().retain();
   }
-  held_value(held_value&& other) noexcept : cell_{std::exchange(other.cell_, nullptr)} {}
+  KCACHE_INLINE held_value(held_value&& other) noexcept
+      : cell_{std::exchange(other.cell_, nullptr)} {}
   held_value& operator=(held_value other) noexcept {
     std::swap(cell_, other.cell_);
     return *this;
   }
-  ~held_value() {
+  KCACHE_INLINE ~held_value() {
     if (cell_) cell_heap<Value>::release(*cell_);
   }
 
@@ -113,7 +120,7 @@ class handle {
 
   handle() noexcept = default;
   handle(handle const&) noexcept = default;
-  handle(handle&& other) noexcept : held_{std::exchange(other.held_, {})} {}
+  KCACHE_INLINE handle(handle&& other) noexcept : held_{std::move(other.held_)} {}
   handle& operator=(handle other) noexcept {
     std::swap(held_, other.held_);
     return *this;
@@ -148,7 +155,8 @@ class handle {
 
  private:
   friend detail::handle_access;
-  explicit handle(detail::held_value<Value> held) noexcept : held_{std::move(held)} {}
+  KCACHE_INLINE explicit handle(detail::held_value<Value>&& held) noexcept
+      : held_{std::move(held)} {}
 
   detail::held_value<Value> held_;
 };
@@ -159,11 +167,12 @@ namespace detail {
 struct handle_access {
   /// Takes over one share of the caller's.
   template <class Value>
-  [[nodiscard]] static handle<Value> adopt(cell<Value>& c) noexcept {
+  [[nodiscard]] KCACHE_INLINE static handle<Value> adopt(cell<Value>& c) noexcept {
     return handle<Value>{held_value<Value>{&c}};
   }
   template <class Value>
-  [[nodiscard]] static handle<Value> copy(Value const& value, time_point expires_at) noexcept {
+  [[nodiscard]] KCACHE_INLINE static handle<Value> copy(Value const& value,
+                                                        time_point expires_at) noexcept {
     return handle<Value>{held_value<Value>{value, expires_at}};
   }
 };

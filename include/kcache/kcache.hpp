@@ -46,6 +46,7 @@
 #include <kcache/policies/expiry.hpp>
 #include <kcache/policies/fifo.hpp>
 #include <kcache/policies/hash.hpp>
+#include <kcache/policies/key_counting_stats.hpp>
 #include <kcache/policies/lru.hpp>
 #include <kcache/policies/random.hpp>
 #include <kcache/policies/removal.hpp>

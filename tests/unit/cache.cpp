@@ -622,3 +622,46 @@ TEST_CASE("no_stats counts nothing", "[cache]") {
   CHECK(s.hits + s.misses == 0);
   CHECK(s.entries == 1);
 }
+
+namespace {
+
+int looked_at = 0;
+void look(std::string_view v) { looked_at += static_cast<int>(v.size()); }
+struct only_once {
+  int* looks;
+  void operator()(std::string_view) && { ++*looks; }
+};
+struct with_member {
+  int n;
+};
+static_assert(kcache::visitor<void (with_member::*)(), with_member const&> == false);
+
+}  // namespace
+
+TEST_CASE("a visitor may be a function, and is forwarded", "[cache]") {
+  kcache::cache<std::string, std::string> c{{.capacity = 8}};
+  c.put("key", "value");
+  CHECK(c.visit("key", look));
+  CHECK(c.visit("key", &look));
+  CHECK(looked_at == 10);
+  int looks = 0;
+  CHECK(c.visit("key", only_once{&looks}));
+  CHECK_FALSE(c.visit("other", only_once{&looks}));
+  CHECK(looks == 1);
+}
+
+TEST_CASE("an erase asks its guard, where there is something to erase") {
+  kcache::cache<std::string, int> c{{.capacity = 4}};
+  c.put("k", 1);
+  int asked = 0;
+  auto const says = [&asked](bool yes) {
+    return [&asked, yes] { return ++asked, yes; };
+  };
+  CHECK_FALSE(c.erase_if("other", says(true)));
+  CHECK(asked == 0);
+  CHECK_FALSE(c.erase_if("k", says(false)));
+  CHECK(asked == 1);
+  CHECK(*c.peek("k") == 1);
+  CHECK(c.erase_if("k", says(true)));
+  CHECK_FALSE(c.peek("k"));
+}

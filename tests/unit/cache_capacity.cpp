@@ -13,10 +13,12 @@
 #include <kcache/testing/manual_clock.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -326,4 +328,75 @@ TEMPLATE_TEST_CASE("a capacity of one, and back, under every policy", "[cache_ca
     }
     CHECK(c.size() == capacity);
   }
+}
+
+namespace {
+
+/// First in, first out, and what it was told of its size.
+struct sized_fifo {
+  using hook = kcache::detail::slot_links;
+  static inline std::vector<std::pair<char, std::uint64_t>> told;
+  static inline bool fails = false;
+
+  template <class Entries>
+  class queue {
+   public:
+    queue(Entries const& entries, std::uint64_t capacity) noexcept : base_{entries, capacity} {}
+    void insert(kcache::slot s) noexcept { base_.insert(s); }
+    void erase(kcache::slot s) noexcept { base_.erase(s); }
+    [[nodiscard]] kcache::slot evict() noexcept { return base_.evict(); }
+    void reserve(std::size_t slots) {
+      if (fails) throw std::bad_alloc{};
+      told.emplace_back('n', slots);
+    }
+    void resize(std::uint64_t capacity) noexcept { told.emplace_back('c', capacity); }
+
+   private:
+    kcache::fifo::queue<Entries> base_;
+  };
+};
+
+}  // namespace
+
+TEST_CASE("a larger capacity has the queue reserve anew, never less than before",
+          "[cache_capacity]") {
+  using told = std::vector<std::pair<char, std::uint64_t>>;
+  sized_fifo::told.clear();
+  cache<int, int, kcache::with_eviction<sized_fifo>> c{{.capacity = 100}};
+  for (int k = 0; k != 100; ++k) c.put(k, k);
+  CHECK(sized_fifo::told == told{{'n', 8}, {'n', 16}, {'n', 32}, {'n', 64}, {'n', 100}});
+  sized_fifo::told.clear();
+  c.set_capacity(50);
+  CHECK(sized_fifo::told == told{{'c', 50}});
+  c.set_capacity(200);
+  CHECK(sized_fifo::told == told{{'c', 50}, {'c', 200}, {'n', 100}});
+  // A smaller table after a clear is no reason to be told of less.
+  c.clear();
+  sized_fifo::told.clear();
+  for (int k = 0; k != 150; ++k) c.put(k, k);
+  CHECK(sized_fifo::told == told{{'n', 100}, {'n', 100}, {'n', 100}, {'n', 128}, {'n', 200}});
+  // There is no memory for it: it is asked again when there are more slots.
+  sized_fifo::fails = true;
+  c.set_capacity(1000);
+  sized_fifo::fails = false;
+  CHECK(c.capacity() == 1000);
+  for (int k = 0; k != 500; ++k) c.put(k, k);
+  CHECK(c.size() == 500);
+}
+
+TEMPLATE_TEST_CASE("what a policy remembers grows with the capacity", "[cache_capacity]",
+                   kcache::s3_fifo, kcache::w_tinylfu) {
+  using policies = kcache::with_eviction<TestType>;
+  cache<int, int, policies> grown{{.capacity = 100, .shards = 1}};
+  cache<int, int, policies> made{{.capacity = 1600, .shards = 1}};
+  for (int k = 0; k != 300; ++k) grown.put(k, k);
+  grown.set_capacity(1600);
+  for (auto* c : {&grown, &made}) {
+    for (int k = 0; k != 5000; ++k) c->put(k, k);
+    c->put(1, 1);
+  }
+  auto const a = static_cast<double>(grown.memory_usage());
+  auto const b = static_cast<double>(made.memory_usage());
+  CHECK(a > 0.9 * b);
+  CHECK(a < 1.1 * b);
 }

@@ -155,7 +155,8 @@ class compared {
           model_.clear();
           cache_.clear();
           check(cache_.size() == 0);
-          return;  // in any order
+          cache_.remove_expired();
+          return;  // told of now, in any order
         } else if (random_.next() % 8 == 0) {
           std::size_t const c = 1 + random_.next() % (2 * capacity_);
           evicted(model_.set_capacity(c));

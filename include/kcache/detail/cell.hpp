@@ -10,10 +10,10 @@
 /// hand the address to a reader without a lock, and somewhat longer (detail/reader.hpp). The rest
 /// counts shares in the value: the cache's, and one for each handle.
 
+#include <kcache/detail/min_max.hpp>
 #include <kcache/storage_traits.hpp>
 #include <kcache/time.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -196,7 +196,7 @@ template <class Value>
 struct cell_kind {
   using type = object_cell<Value>;
   static constexpr std::size_t alignment =
-      std::max(alignof(type), std::size_t{__STDCPP_DEFAULT_NEW_ALIGNMENT__});
+      max_of(alignof(type), std::size_t{__STDCPP_DEFAULT_NEW_ALIGNMENT__});
   [[nodiscard]] static typename storage_traits<Value>::view_type view(type& c) noexcept {
     return storage_traits<Value>::view(c.value());
   }
@@ -220,7 +220,7 @@ struct cell_heap {
   using cell_type = cell<Value>;
   static constexpr std::size_t alignment = cell_kind<Value>::alignment;
   static constexpr bool over_aligned = alignment > __STDCPP_DEFAULT_NEW_ALIGNMENT__;
-  static constexpr std::size_t links = std::max(alignment, 2 * sizeof(void*));
+  static constexpr std::size_t links = max_of(alignment, 2 * sizeof(void*));
 
   /// Room for a cell of so many bytes; may throw std::bad_alloc.
   [[nodiscard]] static void* allocate(std::size_t bytes, bool linked) {

@@ -6,6 +6,7 @@
 
 #include <kcache/config.hpp>
 #include <kcache/detail/cell.hpp>
+#include <kcache/policies/expiry.hpp>
 #include <kcache/policies/removal.hpp>
 #include <kcache/storage_traits.hpp>
 #include <kcache/time.hpp>
@@ -40,9 +41,10 @@ struct cell_links {
   return ((word(a, 0) ^ word(b, 0)) | (word(a, size - 8) ^ word(b, size - 8))) == 0;
 }
 
-/// How cells of `Value` hold a `Key`. `Linked`: they carry `cell_links`. A cell begins with two
-/// shares, its cache's and its maker's.
-template <class Key, class Value, bool Linked>
+/// How cells of `Value` hold a `Key`. `Linked`: they carry `cell_links`. `Dated`: the dates of the
+/// entry lie in the key's room, before it: so they are of this value, and in a line that is read
+/// anyway. A cell begins with two shares, its cache's and its maker's.
+template <class Key, class Value, bool Linked, bool Dated = false>
 struct cell_node {
   using cell_type = cell<Value>;
   using value_type = Value;
@@ -69,7 +71,7 @@ struct cell_node {
     try {
       auto* const c = construct(memory, room, std::forward<V>(value), pinned, expires);
       if constexpr (flat_key) {
-        if (room != 0) std::memcpy(c->key_place(), key.data(), room);
+        if (key.size() != 0) std::memcpy(key_bytes(*c), key.data(), key.size());
       } else {
         construct_key(*c, std::forward<K>(key));
       }
@@ -84,15 +86,15 @@ struct cell_node {
   [[nodiscard]] KCACHE_INLINE static key_view key(cell_type& c) noexcept {
     if constexpr (flat_key) {
       using char_type = typename key_view::value_type;
-      return key_view{reinterpret_cast<char_type const*>(c.key_place()), c.room().bytes()};
+      return key_view{reinterpret_cast<char_type const*>(key_bytes(c)), key_size(c)};
     } else {
       return storage_traits<Key>::view(*std::launder(reinterpret_cast<Key*>(key_object(c))));
     }
   }
   [[nodiscard]] KCACHE_INLINE static bool has_key(cell_type& c, key_view key) {
     if constexpr (flat_key) {
-      return c.room().bytes() == key.size() * sizeof(typename key_view::value_type) &&
-             same_bytes(c.key_place(), key.data(), c.room().bytes());
+      return key_size(c) == key.size() * sizeof(typename key_view::value_type) &&
+             same_bytes(key_bytes(c), key.data(), key_size(c));
     } else {
       return cell_node::key(c) == key;
     }
@@ -101,6 +103,20 @@ struct cell_node {
     if constexpr (!flat_key && !std::is_trivially_destructible_v<Key>) {
       std::destroy_at(std::launder(reinterpret_cast<Key*>(key_object(c))));
     }
+  }
+  /// Before anybody else sees the cell.
+  static void set_dates(cell_type& c, entry_dates const& d) noexcept
+    requires Dated
+  {
+    std::memcpy(c.key_place(), &d, sizeof d);
+  }
+  [[nodiscard]] KCACHE_INLINE static entry_dates dates(cell_type& c) noexcept
+    requires Dated
+  {
+    entry_dates d;
+    std::memcpy(&d.written_at, c.key_place(), sizeof d.written_at);
+    std::memcpy(&d.refresh_at, c.key_place() + sizeof d.written_at, sizeof d.refresh_at);
+    return d;
   }
   [[nodiscard]] static links_type& links(cell_type& c) noexcept {
     return *std::launder(
@@ -124,20 +140,28 @@ struct cell_node {
  private:
   static constexpr std::size_t largest_value = 0x7fffffffU;
   static_assert(sizeof(links_type) <= heap::links);
+  static constexpr std::size_t dates_room = Dated ? sizeof(entry_dates) : 0;
+
+  [[nodiscard]] KCACHE_INLINE static std::byte* key_bytes(cell_type& c) noexcept {
+    return c.key_place() + dates_room;
+  }
+  [[nodiscard]] KCACHE_INLINE static std::size_t key_size(cell_type& c) noexcept {
+    return c.room().bytes() - dates_room;
+  }
 
   static constexpr std::size_t header() noexcept { return sizeof(cell_type); }
   template <class K>
   static std::size_t room_for(K const& key) noexcept {
     if constexpr (flat_key) {
-      return key.size();
+      return dates_room + key.size();
     } else {
       // The room begins at a multiple of 4, or of the cell's alignment.
-      return sizeof(Key) + (alignof(Key) > 4 ? alignof(Key) - 4 : 0);
+      return dates_room + sizeof(Key) + (alignof(Key) > 4 ? alignof(Key) - 4 : 0);
     }
   }
   static std::byte* key_object(cell_type& c) noexcept {
-    auto const place = reinterpret_cast<std::uintptr_t>(c.key_place());
-    return c.key_place() + ((place + alignof(Key) - 1) / alignof(Key) * alignof(Key) - place);
+    auto const place = reinterpret_cast<std::uintptr_t>(key_bytes(c));
+    return key_bytes(c) + ((place + alignof(Key) - 1) / alignof(Key) * alignof(Key) - place);
   }
   static void construct_key(cell_type& c, Key&& key) {
     if constexpr (std::is_nothrow_move_constructible_v<Key>) {

@@ -23,10 +23,10 @@
 /// Where threads share a ring, one of two overlapping notes may be lost.
 
 #include <kcache/config.hpp>
+#include <kcache/detail/min_max.hpp>
 #include <kcache/detail/reader.hpp>
 #include <kcache/policies/eviction.hpp>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -169,7 +169,7 @@ class read_rings {
   /// True if some other thread is in a read section of the same cache right now. Looks at a few.
   [[nodiscard]] bool others_read(std::uint32_t thread) const noexcept {
     constexpr std::uint32_t most = 16;
-    std::uint32_t const n = std::min(used_readers.load(std::memory_order_relaxed), most);
+    std::uint32_t const n = min_of(used_readers.load(std::memory_order_relaxed), most);
     for (std::uint32_t i = 0; i != n; ++i) {
       reader const& other = readers[i];
       if (i != thread && other.sections.load(std::memory_order_acquire) % 2 != 0 &&

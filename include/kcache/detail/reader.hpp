@@ -34,7 +34,6 @@
 
 #include <kcache/config.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -176,7 +175,10 @@ class held_places {
   }
   [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
   [[nodiscard]] bool contains(void const* p) const noexcept {
-    return std::find(places_, places_ + count_, p) != places_ + count_;
+    for (std::uint32_t i = 0; i != count_; ++i) {
+      if (places_[i] == p) return true;
+    }
+    return false;
   }
 
  private:

@@ -5,9 +5,9 @@
 /// Floor 2. How a capacity is divided among shards.
 
 #include <kcache/config.hpp>
+#include <kcache/detail/min_max.hpp>
 #include <kcache/error.hpp>
 
-#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -83,14 +83,14 @@ class shard_plan {
   [[nodiscard]] std::size_t automatic(bool weighed) const noexcept {
     // Unknown weights: one shard, where an entry may be as heavy as the capacity.
     if (weighed && max_entry_weight_ == 0) return 1;
-    std::uint64_t const least = weighed ? least_heaviest * std::min(max_entry_weight_, capacity_)
+    std::uint64_t const least = weighed ? least_heaviest * min_of(max_entry_weight_, capacity_)
                                         : least_entries;
-    std::uint64_t const fit = std::max<std::uint64_t>(1, capacity_ / least);
+    std::uint64_t const fit = max_of<std::uint64_t>(1, capacity_ / least);
     std::uint64_t enough = most_automatic;
     if (!weighed && capacity_ > most_automatic * most_entries) {
-      enough = std::min(most_for_size, std::bit_ceil((capacity_ - 1) / most_entries + 1));
+      enough = min_of(most_for_size, std::bit_ceil((capacity_ - 1) / most_entries + 1));
     }
-    return std::bit_floor(static_cast<std::size_t>(std::min(fit, enough)));
+    return std::bit_floor(static_cast<std::size_t>(min_of(fit, enough)));
   }
 
   std::uint64_t capacity_;

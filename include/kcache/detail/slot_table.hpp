@@ -25,6 +25,7 @@
 #include <kcache/config.hpp>
 #include <kcache/detail/reader.hpp>
 #include <kcache/policies/eviction.hpp>
+#include <kcache/time.hpp>
 
 #include <atomic>
 #include <bit>
@@ -278,10 +279,15 @@ class slot_table {
   Apart* first_apart_ = nullptr;
 
  public:
-  /// Once another has taken its place: the table that was replaced before it, and the stamp of its
-  /// own replacement (detail/reader.hpp).
-  slot_table* older = nullptr;
+  /// Once another has taken its place: the table that was given up before it, and the stamp of its
+  /// own giving up (detail/reader.hpp). Of one whose entries were cleared, while there are any: the
+  /// one that was cleared after it.
+  slot_table* linked = nullptr;
   std::uint64_t stamp = 0;
+  /// Of one whose entries were cleared: so many are left, from `next_cleared` on.
+  slot next_cleared = 0;
+  slot left = 0;
+  time_point cleared_at{};
 };
 
 }  // namespace kcache::detail

@@ -7,6 +7,7 @@
 #include <kcache/config.hpp>
 #include <kcache/detail/cell_node.hpp>
 #include <kcache/policies/eviction.hpp>
+#include <kcache/policies/expiry.hpp>
 #include <kcache/policies/removal.hpp>
 #include <kcache/policies/weigher.hpp>
 #include <kcache/storage_traits.hpp>
@@ -52,6 +53,8 @@ struct storage_plan {
   static constexpr bool hook_inside = marked_eviction<typename Policies::eviction>;
   /// Entries expire some time after their last read.
   static constexpr bool idle = requires(typename Policies::expiry const& e) { e.idle(); };
+  /// Entries know when they were written and when they are to be renewed.
+  static constexpr bool dated = dated_expiry<typename Policies::expiry>;
 };
 
 template <bool Kept, class T, int Tag>
@@ -64,6 +67,23 @@ struct optional_field<true, T, Tag> {
   T value{};
 };
 
+/// An entry's dates: written under the lock, read without.
+class shared_dates {
+ public:
+  [[nodiscard]] KCACHE_INLINE entry_dates load() const noexcept {
+    return {time_point{duration{written_at_.load(std::memory_order_acquire)}},
+            time_point{duration{refresh_at_.load(std::memory_order_acquire)}}};
+  }
+  void store(entry_dates const& d) noexcept {
+    written_at_.store(d.written_at.time_since_epoch().count(), std::memory_order_release);
+    refresh_at_.store(d.refresh_at.time_since_epoch().count(), std::memory_order_release);
+  }
+
+ private:
+  std::atomic<std::int64_t> written_at_{0};
+  std::atomic<std::int64_t> refresh_at_{0};
+};
+
 /// What every slot has besides its entry.
 template <class Key, class Value, class Policies>
 struct slot_facts {
@@ -74,6 +94,9 @@ struct slot_facts {
   [[no_unique_address]] optional_field<plan::keeps_hash, std::uint64_t, 1> hash{};
   /// Written under the lock, read without.
   [[no_unique_address]] optional_field<plan::idle, std::atomic<std::int64_t>, 2> idle_until{};
+  /// Of a pair; a cell has its own. To be believed once the sequence number was found unchanged.
+  [[no_unique_address]] optional_field<plan::dated && plan::inline_pairs, shared_dates, 4>
+      dates{};
 
   slot_facts() = default;
   void copy(slot_facts const& from) noexcept {
@@ -84,6 +107,7 @@ struct slot_facts {
       idle_until.value.store(from.idle_until.value.load(std::memory_order_relaxed),
                              std::memory_order_relaxed);
     }
+    if constexpr (plan::dated && plan::inline_pairs) dates.value.store(from.dates.value.load());
   }
 };
 
@@ -185,7 +209,7 @@ template <class Key, class Value, class Policies>
 class cell_slot : public slot_facts<Key, Value, Policies> {
  public:
   using plan = storage_plan<Key, Value, Policies>;
-  using node = cell_node<Key, Value, plan::linked>;
+  using node = cell_node<Key, Value, plan::linked, plan::dated>;
   using cell_type = cell<Value>;
 
   // The writer's, under the lock.

@@ -2,7 +2,8 @@
 #ifndef KCACHE_IMPL_CACHE_HPP
 #define KCACHE_IMPL_CACHE_HPP
 /// \file
-/// Floor 2. The bodies of `cache`; included by cache.hpp.
+/// Floor 2. The bodies of `cache`, but for those that read (cache_reading.hpp); included by
+/// cache.hpp.
 
 #include <kcache/cache.hpp>
 
@@ -25,6 +26,12 @@ cache<Key, Value, Policies>::cache(options_type options)
                                   hash_,          on_removal_,       stats_};
               }} {
   if constexpr (requires { hash_.seed(options.random); }) hash_.seed(options.random);
+}
+
+template <class Key, class Value, class Policies>
+cache<Key, Value, Policies>::~cache() {
+  // Here, where a listener may still call the cache.
+  if constexpr (storage::told) remove_cleared();
 }
 
 template <class Key, class Value, class Policies>
@@ -53,113 +60,6 @@ duration cache<Key, Value, Policies>::idle() const {
 }
 
 template <class Key, class Value, class Policies>
-template <bool Trace>
-handle<Value> cache<Key, Value, Policies>::read_handle(key_view key, std::uint64_t hash) const {
-  if constexpr (storage::inline_pairs) {
-    using words = typename shard_type::slot_type::value_words;
-    auto const found = shard_of(hash).template find_pair<Trace>(key, hash, clock_, stats_);
-    if (!found.hit) return {};
-    return detail::handle_access::copy<Value>(words::object(found.value), found.expires_at);
-  } else {
-    handle_type found;
-    shard_of(hash).template read_cell<Trace>(
-        key, hash, clock_, stats_, [&found](detail::cell<Value>& c) {
-          if constexpr (detail::is_small<Value>) {
-            found = detail::handle_access::copy<Value>(c.value(), c.expires_at());
-          } else {
-            if constexpr (detail::is_flat<Value> || std::is_trivially_destructible_v<Value>) {
-              c.count().retain();
-            } else if (!c.count().try_retain()) {
-              return false;
-            }
-            found = detail::handle_access::adopt<Value>(c);
-          }
-          return true;
-        });
-    return found;
-  }
-}
-
-template <class Key, class Value, class Policies>
-handle<Value> cache<Key, Value, Policies>::get(key_view key) {
-  return read_handle<true>(key, hash_of(key));
-}
-
-template <class Key, class Value, class Policies>
-handle<Value> cache<Key, Value, Policies>::peek(key_view key) const {
-  return read_handle<false>(key, hash_of(key));
-}
-
-template <class Key, class Value, class Policies>
-template <std::invocable<typename storage_traits<Value>::view_type> F>
-bool cache<Key, Value, Policies>::visit(key_view key, F&& f) {
-  std::uint64_t const hash = hash_of(key);
-  if constexpr (storage::inline_pairs) {
-    using words = typename shard_type::slot_type::value_words;
-    auto const found = shard_of(hash).template find_pair<true>(key, hash, clock_, stats_);
-    if (found.hit) std::forward<F>(f)(static_cast<Value const&>(words::object(found.value)));
-    return found.hit;
-  } else if constexpr (detail::is_flat<Value> && storage::lock_free) {
-    detail::flat_cell* held = nullptr;
-    auto const seen = shard_of(hash).template read_cell<true>(
-        key, hash, clock_, stats_, [&held](detail::flat_cell& c) {
-          held = &c;
-          return detail::own_reader && detail::own_reader->hold(&c);
-        });
-    if (seen == detail::sight::miss) return false;
-    if (seen == detail::sight::hit) [[likely]] {
-      detail::held_last const holding{*detail::own_reader};
-      std::forward<F>(f)(detail::cell_kind<Value>::view(*held));
-      return true;
-    }
-  }
-  if constexpr (!storage::inline_pairs) {
-    // Kept as an object, or too many visitors within each other.
-    handle_type const found = read_handle<true>(key, hash);
-    if (found) std::forward<F>(f)(*found);
-    return static_cast<bool>(found);
-  }
-}
-
-template <class Key, class Value, class Policies>
-std::optional<Value> cache<Key, Value, Policies>::get_copy(key_view key)
-  requires std::copy_constructible<Value>
-{
-  std::optional<Value> copy;
-  visit(key, [&](typename handle_type::view_type v) { copy.emplace(v); });
-  return copy;
-}
-
-template <class Key, class Value, class Policies>
-template <class Keys>
-auto cache<Key, Value, Policies>::get_many(Keys const& keys) -> std::vector<handle_type> {
-  constexpr std::size_t at_once = 16;
-  std::vector<handle_type> found;
-  if constexpr (requires { keys.size(); }) found.reserve(keys.size());
-  auto next = std::begin(keys);
-  auto const end = std::end(keys);
-  while (next != end) {
-    std::uint64_t hashes[at_once];
-    std::size_t n = 0;
-    for (auto ahead = next; n != at_once && ahead != end; ++ahead) {
-      hashes[n++] = hash_of(static_cast<key_view>(*ahead));
-    }
-    if constexpr (storage::lock_free) {
-      if (detail::reader* const r = detail::this_reader()) {
-        detail::read_section const in{*r};
-        for (int step = 0; step != 3; ++step) {
-          for (std::size_t i = 0; i != n; ++i) shard_of(hashes[i]).prefetch(hashes[i], step);
-        }
-      }
-    }
-    for (std::size_t i = 0; i != n; ++i, ++next) {
-      found.push_back(read_handle<true>(static_cast<key_view>(*next), hashes[i]));
-    }
-  }
-  return found;
-}
-
-template <class Key, class Value, class Policies>
 template <storable_as<Key> K, storable_as<Value> V>
 put_result<Value> cache<Key, Value, Policies>::put(K&& key, V&& value, kcache::ttl time_to_live) {
   return put_if(std::forward<K>(key), std::forward<V>(value), [] { return true; }, time_to_live);
@@ -168,7 +68,49 @@ put_result<Value> cache<Key, Value, Policies>::put(K&& key, V&& value, kcache::t
 template <class Key, class Value, class Policies>
 template <storable_as<Key> K, storable_as<Value> V, std::predicate Guard>
 put_result<Value> cache<Key, Value, Policies>::put_if(K&& key, V&& value, Guard guard,
-                                                      kcache::ttl time_to_live) {
+                                                      kcache::ttl time_to_live,
+                                                      duration load_time) {
+  put_result_type result;
+  put_where(std::forward<K>(key), std::forward<V>(value),
+            [&guard](auto const&) -> bool { return guard(); }, time_to_live, load_time, result);
+  return result;
+}
+
+template <class Key, class Value, class Policies>
+template <storable_as<Key> K, storable_as<Value> V>
+put_result<Value> cache<Key, Value, Policies>::put_if_absent(K&& key, V&& value,
+                                                             kcache::ttl time_to_live) {
+  put_result_type result;
+  if constexpr (std::convertible_to<K const&, key_view>) {
+    // Most calls may find an entry: they need no lock and no cell.
+    result.entry = peek(key);
+    if (result.entry) return result;
+  }
+  auto const absent = [&result](auto const& present) {
+    auto const* const e = present();
+    if (!e) return true;
+    if constexpr (storage::inline_pairs) {
+      using words = typename shard_type::slot_type::value_words;
+      result.entry =
+          detail::handle_access::copy<Value>(words::object(e->value_copy()), e->expires_at());
+    } else if constexpr (detail::is_small<Value>) {
+      result.entry = detail::handle_access::copy<Value>(e->get().value(), e->expires_at());
+    } else {
+      // The cell that was offered stays till after the lock: it has another share.
+      e->get().count().retain();
+      result.entry = detail::handle_access::adopt<Value>(e->get());
+    }
+    return false;
+  };
+  put_where(std::forward<K>(key), std::forward<V>(value), absent, time_to_live, {}, result);
+  return result;
+}
+
+template <class Key, class Value, class Policies>
+template <class K, class V, class Allows>
+void cache<Key, Value, Policies>::put_where(K&& key, V&& value, Allows allows,
+                                            kcache::ttl time_to_live, duration load_time,
+                                            put_result_type& result) {
   auto&& k = as_stored<Key>(std::forward<K>(key));
   auto&& v = as_stored<Value>(std::forward<V>(value));
   key_view const kv = view_of<Key>(k);
@@ -177,27 +119,30 @@ put_result<Value> cache<Key, Value, Policies>::put_if(K&& key, V&& value, Guard 
   time_point const now = clock_.now();
   std::uint64_t const weight = weigher_(kv, vv);
   std::uint64_t const hash = hash_of(kv);
-  write_time write{now, time_to_live, default_ttl_};
+  write_time write{.now = now,
+                   .requested = time_to_live,
+                   .default_ttl = default_ttl_,
+                   .load_time = load_time};
   if constexpr (!std::same_as<expiry_type, expire_after_write>) {
     auto const instant = static_cast<std::uint64_t>(now.time_since_epoch().count());
     write.draw = detail::mix({draw_key_, instant}, hash);
   }
-  detail::entry_facts const facts{
-      .hash = hash,
-      .weight = weight == 0 ? 1 : weight,
-      .expires_at = expiry_.expires_at(kv, vv, write)};
+  typename shard_type::facts_type facts{.hash = hash,
+                                        .weight = weight == 0 ? 1 : weight,
+                                        .expires_at = expiry_.expires_at(kv, vv, write)};
+  if constexpr (storage::dated) facts.dates.value = expiry_.dates(write, facts.expires_at);
 
   removed_type removed{on_removal_};
-  put_result_type result;
   if constexpr (storage::inline_pairs) {
     using slot_type = typename shard_type::slot_type;
     typename slot_type::fresh const fresh{slot_type::key_words::words_of(k),
                                           slot_type::value_words::words_of(v), facts.expires_at};
     result.entry = detail::handle_access::copy<Value>(v, facts.expires_at);
-    result.stored = shard_of(hash).put(fresh, kv, facts, now, guard, removed);
+    result.stored = shard_of(hash).put(fresh, kv, facts, now, allows, removed);
   } else {
     using node = typename shard_type::node;
     auto* const c = node::make(std::move(k), std::move(v), storage::lock_free, facts.expires_at);
+    if constexpr (storage::dated) node::set_dates(*c, facts.dates.value);
     /// Takes the cell back unless it was stored.
     struct offered {
       detail::cell<Value>& c;
@@ -216,10 +161,9 @@ put_result<Value> cache<Key, Value, Policies>::put_if(K&& key, V&& value, Guard 
     } else {
       result.entry = detail::handle_access::adopt<Value>(*c);
     }
-    offer.stored = shard_of(hash).put(c, node::key(*c), facts, now, guard, removed);
+    offer.stored = shard_of(hash).put(c, node::key(*c), facts, now, allows, removed);
     result.stored = offer.stored;
   }
-  return result;
 }
 
 template <class Key, class Value, class Policies>
@@ -234,9 +178,15 @@ handle<Value> cache<Key, Value, Policies>::detached(Value value, time_point expi
 
 template <class Key, class Value, class Policies>
 bool cache<Key, Value, Policies>::erase(key_view key) {
+  return erase_if(key, [] { return true; });
+}
+
+template <class Key, class Value, class Policies>
+template <std::predicate Guard>
+bool cache<Key, Value, Policies>::erase_if(key_view key, Guard guard) {
   std::uint64_t const hash = hash_of(key);
   removed_type removed{on_removal_};
-  return shard_of(hash).erase(key, hash, clock_.now(), removed);
+  return shard_of(hash).erase(key, hash, clock_.now(), guard, removed);
 }
 
 template <class Key, class Value, class Policies>
@@ -249,8 +199,18 @@ void cache<Key, Value, Policies>::clear() {
 }
 
 template <class Key, class Value, class Policies>
+void cache<Key, Value, Policies>::remove_cleared() {
+  for (shard_type& s : shards_) {
+    for (std::size_t n = batch; n == batch;) {
+      removed_type removed{on_removal_};
+      n = s.remove_cleared(batch, removed);
+    }
+  }
+}
+
+template <class Key, class Value, class Policies>
 std::size_t cache<Key, Value, Policies>::remove_expired() {
-  constexpr std::size_t batch = 64;
+  remove_cleared();
   time_point const now = clock_.now();
   std::size_t total = 0;
   for (shard_type& s : shards_) {
@@ -296,6 +256,15 @@ std::size_t cache<Key, Value, Policies>::memory_usage() const {
   std::size_t total = sizeof *this;
   for (shard_type const& s : shards_) total += s.bytes();
   return total;
+}
+
+template <class Key, class Value, class Policies>
+std::optional<std::uint64_t> cache<Key, Value, Policies>::hits_of(key_view key) const {
+  if constexpr (requires(stats_type const& s) { s.key_hits(std::uint64_t{}); }) {
+    return static_cast<stats_type const&>(stats_).key_hits(hash_of(key));
+  } else {
+    return static_cast<void>(key), std::nullopt;
+  }
 }
 
 template <class Key, class Value, class Policies>

@@ -3,7 +3,8 @@
 #define KCACHE_IMPL_SHARD_HPP
 /// \file
 /// Floor 2. The bodies of `shard` that change it. Beside it: those that read (shard_reading.hpp),
-/// that make room (shard_growth.hpp), and that tell facts (shard_facts.hpp).
+/// that clear it (shard_clearing.hpp), that make room (shard_growth.hpp), and that tell facts
+/// (shard_facts.hpp).
 
 #include <kcache/detail/shard.hpp>
 
@@ -21,43 +22,62 @@ shard<Key, Value, Policies>::shard(std::uint64_t share, std::uint64_t heaviest, 
       hash_{hash},
       listener_{listener},
       idle_{idle} {
-  slot const slots = std::min(least_slots, most_slots());
+  slot const slots = min_of(least_slots, most_slots());
   if constexpr (requires { queue_.reserve(std::size_t{}); }) queue_.reserve(slots);
   if constexpr (requires { retired_.reserve(); }) retired_.reserve();
-  table_.store(table_type::make(slots), std::memory_order_release);
-  slots_ = table().first_slot();
-  if constexpr (!plan::hook_inside) hooks_ = table().first_apart();
+  reserved_ = slots;
+  use(*table_type::make(slots));
 }
 
 template <class Key, class Value, class Policies>
 shard<Key, Value, Policies>::~shard() {
-  if constexpr (!plan::inline_pairs) {
-    for (slot s = 0; s != unused_; ++s) {
-      if (!at(s).resident()) continue;
-      auto& c = at(s).get();
-      node::destroy_key(c);
-      if constexpr (plan::lock_free) node::heap::unpin(c);
-      node::heap::release(c);
+  release_cells(table(), 0, unused_);
+  while (table_type* t = cleared_) {
+    cleared_ = t->linked;
+    for (slot s = t->next_cleared; t->left != 0; ++s) {
+      if (!(*t)[s].resident()) continue;
+      release_cells(*t, s, s + 1);
+      --t->left;
     }
+    table_type::destroy(t);
   }
   while (table_type* t = old_tables_) {
-    old_tables_ = t->older;
+    old_tables_ = t->linked;
     table_type::destroy(t);
   }
   table_type::destroy(&table());
 }
 
 template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::release_cells(table_type& t, slot first, slot last) noexcept {
+  if constexpr (!plan::inline_pairs) {
+    for (slot s = first; s != last; ++s) {
+      if (!t[s].resident()) continue;
+      auto& c = t[s].get();
+      node::destroy_key(c);
+      if constexpr (plan::lock_free) node::heap::unpin(c);
+      node::heap::release(c);
+    }
+  } else {
+    static_cast<void>(t), static_cast<void>(first), static_cast<void>(last);
+  }
+}
+
+template <class Key, class Value, class Policies>
 template <class Guard>
 bool shard<Key, Value, Policies>::put(fresh_type const& fresh, key_view key,
-                                      entry_facts const& facts, time_point now, Guard& guard,
+                                      facts_type const& facts, time_point now, Guard& guard,
                                       removed_type& removed) {
   spin_guard const lock{lock_};
   slot old = find(key, facts.hash);
   prepare(old == no_slot, facts.expires_at != never || plan::idle);
-  if (!guard()) return false;
+  auto const present = [&]() -> slot_type const* {
+    return old != no_slot && expiry_at(old) > now ? &at(old) : nullptr;
+  };
+  if (!guard(present)) return false;
 
   writing const w{*this};
+  if (cleared_) [[unlikely]] take_cleared(cleared_at_once, removed);
   if (replaces_only(old, facts, now)) {
     set_value(old, fresh, removed);
     set_facts(old, facts, now);
@@ -86,34 +106,24 @@ bool shard<Key, Value, Policies>::put(fresh_type const& fresh, key_view key,
     replace(old, fresh, facts, now, removed);
     return true;
   }
-  while (share_ - weight_ < facts.weight || (free_ == no_slot && unused_ == table().slots())) {
-    make_way(now, removed);
-  }
+  while (room() < facts.weight) make_way(now, removed);
+  while (free_ == no_slot && unused_ == table().slots()) make_way_among_live(now, removed);
   insert(fresh, facts, now);
   return true;
 }
 
 template <class Key, class Value, class Policies>
+template <class Guard>
 bool shard<Key, Value, Policies>::erase(key_view key, std::uint64_t hash, time_point now,
-                                        removed_type& removed) {
+                                        Guard& guard, removed_type& removed) {
   spin_guard const lock{lock_};
   slot const s = find(key, hash);
-  if (s == no_slot) return false;
+  if (s == no_slot || !guard()) return false;
   tell();
   writing const w{*this};
   auto const cause = cause_of(s, now, removal_cause::erased);
   take_out(s, cause, removed);
   return cause == removal_cause::erased;
-}
-
-template <class Key, class Value, class Policies>
-void shard<Key, Value, Policies>::clear(time_point now, removed_type& removed) noexcept {
-  spin_guard const lock{lock_};
-  tell();
-  writing const w{*this};
-  for (slot s = 0; s != unused_; ++s) {
-    if (at(s).resident()) take_out(s, cause_of(s, now, removal_cause::erased), removed);
-  }
 }
 
 template <class Key, class Value, class Policies>
@@ -137,10 +147,11 @@ void shard<Key, Value, Policies>::set_share(std::uint64_t share, std::uint64_t h
   spin_guard const lock{lock_};
   tell();
   writing const w{*this};
-  share_ = share;
+  bool const grows = share > std::exchange(share_, share);
   heaviest_ = heaviest;
   if constexpr (requires { queue_.resize(share); }) queue_.resize(share);
-  while (weight_ > share_) make_way(now, removed);
+  if (grows) reserve_again();
+  while (weight_ + cleared_weight_ > share_) make_way(now, removed);
 }
 
 // What may throw.
@@ -162,7 +173,8 @@ template <class Key, class Value, class Policies>
 void shard<Key, Value, Policies>::tell() noexcept {
   if constexpr (noted) {
     rings_.tell([this](slot s) {
-      if (at(s).resident()) queue_.touch(s);
+      // A reader may have left its note in a larger table, which was cleared.
+      if (s < unused_ && at(s).resident()) queue_.touch(s);
     });
   }
 }
@@ -174,7 +186,7 @@ void shard<Key, Value, Policies>::touch(slot s) noexcept {
 }
 
 template <class Key, class Value, class Policies>
-void shard<Key, Value, Policies>::insert(fresh_type const& fresh, entry_facts const& facts,
+void shard<Key, Value, Policies>::insert(fresh_type const& fresh, facts_type const& facts,
                                          time_point now) noexcept {
   slot const s = free_ != no_slot ? free_ : unused_;
   slot_type& e = at(s);
@@ -198,13 +210,14 @@ void shard<Key, Value, Policies>::insert(fresh_type const& fresh, entry_facts co
 
 template <class Key, class Value, class Policies>
 void shard<Key, Value, Policies>::replace(slot s, fresh_type const& fresh,
-                                          entry_facts const& facts, time_point now,
+                                          facts_type const& facts, time_point now,
                                           removed_type& removed) noexcept {
   bool stays = false;
   weight_ -= weight_at(s);
-  if constexpr (has_replaced) stays = share_ - weight_ >= facts.weight;
+  while (cleared_ && room() < facts.weight) take_cleared(1, removed);
+  if constexpr (has_replaced) stays = room() >= facts.weight;
   if (!stays) queue_.erase(s);
-  while (share_ - weight_ < facts.weight) make_way(now, removed);
+  while (room() < facts.weight) make_way_among_live(now, removed);
   set_value(s, fresh, removed);
   set_facts(s, facts, now);
   if constexpr (has_replaced) {
@@ -216,7 +229,7 @@ void shard<Key, Value, Policies>::replace(slot s, fresh_type const& fresh,
 /// True if `s` takes a new value and nothing else changes: then it is noted as a read, so that the
 /// notes before it need not be told now. `s` is noted if so.
 template <class Key, class Value, class Policies>
-bool shard<Key, Value, Policies>::replaces_only(slot s, entry_facts const& facts,
+bool shard<Key, Value, Policies>::replaces_only(slot s, facts_type const& facts,
                                                 time_point now) noexcept {
   if constexpr (noted && has_replaced && !plan::weighed) {
     if (s == no_slot || facts.expires_at <= now || expiry_at(s) <= now) return false;
@@ -247,7 +260,7 @@ void shard<Key, Value, Policies>::set_value(slot s, fresh_type const& fresh,
 }
 
 template <class Key, class Value, class Policies>
-void shard<Key, Value, Policies>::set_facts(slot s, entry_facts const& facts,
+void shard<Key, Value, Policies>::set_facts(slot s, facts_type const& facts,
                                             time_point now) noexcept {
   slot_type& e = at(s);
   if constexpr (plan::weighed) e.weight.value = facts.weight;
@@ -256,6 +269,7 @@ void shard<Key, Value, Policies>::set_facts(slot s, entry_facts const& facts,
     e.idle_until.value.store(after(now, idle_).time_since_epoch().count(),
                              std::memory_order_release);
   }
+  if constexpr (plan::dated && plan::inline_pairs) e.dates.value.store(facts.dates.value);
   weight_ += facts.weight;
   if (time_point const t = expiry_at(s); t != never) expiry_.note(s, t);
 }
@@ -269,11 +283,11 @@ std::size_t shard<Key, Value, Policies>::take_expired(time_point now,
     std::size_t taken = 0;
     time_point bound = never;
     slot const first = block * expiry_blocks::block_slots;
-    for (slot s = first; s != std::min(unused_, first + expiry_blocks::block_slots); ++s) {
+    for (slot s = first; s != min_of(unused_, first + expiry_blocks::block_slots); ++s) {
       if (!at(s).resident()) continue;
       time_point const t = expiry_at(s);
       if (t > now) {
-        bound = std::min(bound, t);
+        bound = min_of(bound, t);
         continue;
       }
       take_out(s, removal_cause::expired, removed);
@@ -284,8 +298,19 @@ std::size_t shard<Key, Value, Policies>::take_expired(time_point now,
   }
 }
 
+/// What was cleared goes first.
 template <class Key, class Value, class Policies>
 void shard<Key, Value, Policies>::make_way(time_point now, removed_type& removed) noexcept {
+  if (cleared_) [[unlikely]] {
+    take_cleared(1, removed);
+  } else {
+    make_way_among_live(now, removed);
+  }
+}
+
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::make_way_among_live(time_point now,
+                                                      removed_type& removed) noexcept {
   if (expiry_.due(now) != expiry_blocks::none && take_expired(now, removed) != 0) return;
   slot const victim = queue_.evict();
   KCACHE_ASSERT(victim != no_slot);

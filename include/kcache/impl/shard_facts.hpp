@@ -19,20 +19,20 @@ std::uint64_t shard<Key, Value, Policies>::hash_at(slot s) const noexcept {
 }
 
 template <class Key, class Value, class Policies>
-std::uint64_t shard<Key, Value, Policies>::weight_at(slot s) const noexcept {
+std::uint64_t shard<Key, Value, Policies>::weight_of(slot_type const& e) noexcept {
   if constexpr (plan::weighed) {
-    return at(s).weight.value;
+    return e.weight.value;
   } else {
-    return static_cast<void>(s), 1;
+    return static_cast<void>(e), 1;
   }
 }
 
 template <class Key, class Value, class Policies>
-time_point shard<Key, Value, Policies>::expiry_at(slot s) const noexcept {
-  time_point const t = at(s).expires_at();
+time_point shard<Key, Value, Policies>::expiry_of(slot_type const& e) noexcept {
+  time_point const t = e.expires_at();
   if constexpr (plan::idle) {
-    std::int64_t const idle = at(s).idle_until.value.load(std::memory_order_relaxed);
-    return std::min(t, time_point{duration{idle}});
+    std::int64_t const idle = e.idle_until.value.load(std::memory_order_relaxed);
+    return min_of(t, time_point{duration{idle}});
   } else {
     return t;
   }
@@ -63,7 +63,9 @@ std::size_t shard<Key, Value, Policies>::bytes() const {
   if constexpr (requires { retired_.bytes(); }) all += retired_.bytes();
   if constexpr (requires { queue_.heap_bytes(); }) all += queue_.heap_bytes();
   all += heap_size(table().bytes() + 64);
-  for (table_type const* t = old_tables_; t; t = t->older) all += heap_size(t->bytes() + 64);
+  for (table_type const* first : {old_tables_, cleared_}) {
+    for (table_type const* t = first; t; t = t->linked) all += heap_size(t->bytes() + 64);
+  }
   return all;
 }
 

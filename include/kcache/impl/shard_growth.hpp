@@ -21,11 +21,11 @@ template <class Key, class Value, class Policies>
 slot shard<Key, Value, Policies>::most_slots() const noexcept {
   std::uint64_t most = no_slot / 2;
   if constexpr (requires { queue_type::max_slots; }) {
-    most = std::min<std::uint64_t>(most, queue_type::max_slots);
+    most = min_of<std::uint64_t>(most, queue_type::max_slots);
   } else if constexpr (requires { eviction_type::max_slots; }) {
-    most = std::min<std::uint64_t>(most, eviction_type::max_slots);
+    most = min_of<std::uint64_t>(most, eviction_type::max_slots);
   }
-  return static_cast<slot>(std::min(most, share_));
+  return static_cast<slot>(min_of(most, share_));
 }
 
 template <class Key, class Value, class Policies>
@@ -35,7 +35,11 @@ void shard<Key, Value, Policies>::grow() {
   std::uint64_t const most = most_slots();
   std::uint64_t const twice = std::uint64_t{2} * old.slots();
   auto const slots = static_cast<slot>(twice + twice / 4 >= most ? most : twice);
-  if constexpr (requires { queue_.reserve(std::size_t{}); }) queue_.reserve(slots);
+  if constexpr (requires { queue_.reserve(std::size_t{}); }) {
+    // A table that was cleared may have been larger.
+    queue_.reserve(max_of(slots, reserved_));
+    reserved_ = max_of(slots, reserved_);
+  }
   table_type& bigger = *table_type::make(slots);
 
   writing const w{*this};
@@ -44,12 +48,35 @@ void shard<Key, Value, Policies>::grow() {
     if constexpr (!plan::hook_inside) bigger.first_apart()[s] = hook_at(s);
     if (old[s].resident()) bigger.insert(hash_at(s), s);
   }
-  table_.store(&bigger, std::memory_order_release);
-  slots_ = bigger.first_slot();
-  if constexpr (!plan::hook_inside) hooks_ = bigger.first_apart();
-  old.older = old_tables_;
-  old.stamp = rounds::stamp();
-  old_tables_ = &old;
+  use(bigger);
+  give_up(old);
+}
+
+/// What a queue keeps beside its entries may depend on the share. Without memory the next growth
+/// asks for it.
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::reserve_again() noexcept {
+  if constexpr (requires { queue_.reserve(std::size_t{}); }) {
+    try {
+      queue_.reserve(reserved_);
+    } catch (std::bad_alloc const&) {
+    }
+  }
+}
+
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::use(table_type& t) noexcept {
+  table_.store(&t, std::memory_order_release);
+  slots_ = t.first_slot();
+  if constexpr (!plan::hook_inside) hooks_ = t.first_apart();
+}
+
+/// To be freed when no reader is in it any more.
+template <class Key, class Value, class Policies>
+void shard<Key, Value, Policies>::give_up(table_type& t) noexcept {
+  t.linked = old_tables_;
+  t.stamp = rounds::stamp();
+  old_tables_ = &t;
   rounds::advance();
 }
 
@@ -59,7 +86,7 @@ void shard<Key, Value, Policies>::free_old_tables() noexcept {
   // The first of the list went last.
   if (!rounds::over(old_tables_->stamp)) return;
   while (table_type* t = old_tables_) {
-    old_tables_ = t->older;
+    old_tables_ = t->linked;
     table_type::destroy(t);
   }
 }

@@ -18,87 +18,105 @@
 namespace kcache::detail {
 
 template <class Key, class Value, class Policies>
-template <bool Trace, class Clock>
+template <bool Trace, bool Dated, class Clock, class Then>
 auto shard<Key, Value, Policies>::find_pair(Key const& key, std::uint64_t hash,
-                                            Clock const& clock, stats_type& stats) -> pair_found {
+                                            Clock const& clock, stats_type& stats,
+                                            Then const& then) {
   if (reader* const r = own_reader) [[likely]] {
-    pair_found found;
-    sight const seen = look_at_pairs<Trace, true>(*r, key, hash, clock, stats, found);
+    pair_found<Dated> found;
+    sight const seen = look_at_pairs<Trace, Dated, true>(*r, key, hash, clock, stats, found);
     if (seen <= sight::miss) [[likely]] {
-      if constexpr (Trace) count(stats, *r, seen);
+      if constexpr (Trace) count(stats, *r, hash, seen);
       found.hit = seen == sight::hit;
-      return found;
+      return then(found);
     }
   }
   if constexpr (std::is_integral_v<Key> || std::is_enum_v<Key>) {
     Key const copy{key};  // so that `key` may stay in a register until here
-    return find_pair_again<Trace>(copy, hash, clock, stats);
+    pair_found<Dated> const found = find_pair_again<Trace, Dated>(copy, hash, clock, stats);
+    return then(found);
   } else {
-    return find_pair_again<Trace>(key, hash, clock, stats);
+    pair_found<Dated> const found = find_pair_again<Trace, Dated>(key, hash, clock, stats);
+    return then(found);
   }
 }
 
 template <class Key, class Value, class Policies>
-template <bool Trace, class Clock>
+template <bool Trace, bool Dated, class Clock>
 auto shard<Key, Value, Policies>::find_pair_again(Key const& key, std::uint64_t hash,
                                                   Clock const& clock, stats_type& stats)
-    -> pair_found {
-  pair_found found;
+    -> pair_found<Dated> {
+  pair_found<Dated> found;
   sight seen = sight::disturbed;
   if (reader* const r = this_reader()) {
     for (int i = 0; i != tries && seen == sight::disturbed; ++i) {
       if (i != 0) pause();
-      seen = look_at_pairs<Trace, false>(*r, key, hash, clock, stats, found);
+      seen = look_at_pairs<Trace, Dated, false>(*r, key, hash, clock, stats, found);
     }
   }
   if (seen > sight::miss) {
-    seen = read_locked(Trace, key, hash, clock.now(), [&found](slot_type const& e) {
+    time_point const now = clock.now();
+    seen = read_locked(Trace, key, hash, now, [&found, now](slot_type const& e) {
+      static_cast<void>(now);
       found.value = e.value_copy();
       found.expires_at = e.expires_at();
+      if constexpr (Dated) found.moment.value = {e.dates.value.load(), now};
       return true;
     });
   }
-  if constexpr (Trace) count(stats, seen);
+  if constexpr (Trace) count(stats, hash, seen);
   found.hit = seen == sight::hit;
   return found;
 }
 
 template <class Key, class Value, class Policies>
-template <bool Trace, class Clock, class Take>
-sight shard<Key, Value, Policies>::read_cell(key_view key, std::uint64_t hash, Clock const& clock,
-                                             stats_type& stats, Take take) {
+template <bool Trace, bool Dated, class Clock, class Take, class Then>
+auto shard<Key, Value, Policies>::read_cell(key_view key, std::uint64_t hash, Clock const& clock,
+                                            stats_type& stats, Take take, Then const& then) {
   if constexpr (plan::lock_free) {
     if (reader* const r = own_reader) [[likely]] {
-      sight const seen = look_at_cells<Trace, true>(*r, key, hash, clock, stats, take);
+      cell_found<Dated> found;
+      sight const seen =
+          look_at_cells<Trace, Dated, true>(*r, key, hash, clock, stats, take, found);
       if (seen <= sight::miss) [[likely]] {
-        if constexpr (Trace) count(stats, *r, seen);
-        return seen;
+        if constexpr (Trace) count(stats, *r, hash, seen);
+        found.seen = seen;
+        return then(found);
       }
     }
   }
-  return read_cell_again<Trace>(key, hash, clock, stats, take);
+  cell_found<Dated> const found =
+      read_cell_again<Trace, Dated>(key, hash, clock, stats, take);
+  return then(found);
 }
 
 template <class Key, class Value, class Policies>
-template <bool Trace, class Clock, class Take>
-sight shard<Key, Value, Policies>::read_cell_again(key_view key, std::uint64_t hash,
-                                                   Clock const& clock, stats_type& stats,
-                                                   Take take) {
+template <bool Trace, bool Dated, class Clock, class Take>
+auto shard<Key, Value, Policies>::read_cell_again(key_view key, std::uint64_t hash,
+                                                  Clock const& clock, stats_type& stats,
+                                                  Take take) -> cell_found<Dated> {
+  cell_found<Dated> found;
   sight seen = sight::disturbed;
   if constexpr (plan::lock_free) {
     if (reader* const r = this_reader()) {
       for (int i = 0; i != tries && seen == sight::disturbed; ++i) {
         if (i != 0) pause();
-        seen = look_at_cells<Trace, false>(*r, key, hash, clock, stats, take);
+        seen = look_at_cells<Trace, Dated, false>(*r, key, hash, clock, stats, take, found);
       }
     }
   }
   if (seen > sight::miss) {
-    seen = read_locked(Trace, key, hash, clock.now(),
-                       [take](slot_type const& e) { return take(e.get()); });
+    time_point const now = clock.now();
+    seen = read_locked(Trace, key, hash, now, [&found, take, now](slot_type const& e) {
+      static_cast<void>(now);
+      found.at = &e.get();
+      if constexpr (Dated) found.moment.value = {node::dates(*found.at), now};
+      return take(*found.at);
+    });
   }
-  if constexpr (Trace) count(stats, seen);
-  return seen;
+  if constexpr (Trace) count(stats, hash, seen);
+  found.seen = seen;
+  return found;
 }
 
 template <class Key, class Value, class Policies>
@@ -112,10 +130,10 @@ void shard<Key, Value, Policies>::note_later(slot s, std::uint32_t thread) noexc
 }
 
 template <class Key, class Value, class Policies>
-template <bool Trace, bool Home, class Clock>
+template <bool Trace, bool Dated, bool Home, class Clock>
 sight shard<Key, Value, Policies>::look_at_pairs(reader& r, Key const& key, std::uint64_t hash,
                                                  Clock const& clock, stats_type const& stats,
-                                                 pair_found& found) {
+                                                 pair_found<Dated>& found) {
   slot at = no_slot;
   bool noted_down = true;
   {
@@ -135,12 +153,13 @@ sight shard<Key, Value, Policies>::look_at_pairs(reader& r, Key const& key, std:
       }
       found.value = e.value_copy();
       found.expires_at = e.expires_at();
+      if constexpr (Dated) found.moment.value.dates = e.dates.value.load();
       at = s;
       return true;
     });
     if (sequence_.load(std::memory_order_relaxed) != before) return sight::disturbed;
     if (end != search::found) return end == search::absent ? sight::miss : sight::disturbed;
-    sight const seen = judge<Trace>(t[at], found.expires_at, clock);
+    sight const seen = judge<Trace, Dated>(t[at], found.expires_at, clock, found.moment);
     if constexpr (plan::idle) {
       // The slot's next entry has a later deadline.
       if (sequence_.load(std::memory_order_relaxed) != before) return sight::disturbed;
@@ -153,21 +172,20 @@ sight shard<Key, Value, Policies>::look_at_pairs(reader& r, Key const& key, std:
 }
 
 template <class Key, class Value, class Policies>
-template <bool Trace, bool Home, class Clock, class Take>
+template <bool Trace, bool Dated, bool Home, class Clock, class Take>
 sight shard<Key, Value, Policies>::look_at_cells(reader& r, key_view key, std::uint64_t hash,
                                                  Clock const& clock, stats_type const& stats,
-                                                 Take take) {
+                                                 Take take, cell_found<Dated>& found) {
   slot at = no_slot;
   bool noted_down = true;
   {
     read_section const in = section(r, stats);
     std::uint64_t const before = sequence_.load(std::memory_order_acquire);
     table_type& t = *table_.load(std::memory_order_acquire);
-    cell<Value>* c = nullptr;
     search const end = search_in<Home>(t, hash, [&](slot s) {
       cell<Value>* const here = t[s].look();
       if (!here || !node::has_key(*here, key)) return false;
-      c = here;
+      found.at = here;
       at = s;
       return true;
     });
@@ -175,13 +193,16 @@ sight shard<Key, Value, Policies>::look_at_cells(reader& r, key_view key, std::u
       bool const still = sequence_.load(std::memory_order_relaxed) == before;
       return end == search::absent && still && before % 2 == 0 ? sight::miss : sight::disturbed;
     }
-    sight const seen = judge<Trace>(t[at], c->expires_at(), clock);
+    if constexpr (Dated) found.moment.value.dates = node::dates(*found.at);
+    sight const seen = judge<Trace, Dated>(t[at], found.at->expires_at(), clock, found.moment);
     if constexpr (plan::idle) {
       // The slot's next entry has a later deadline; in an outgrown table deadlines move no more.
-      if (t[at].look() != c || table_.load(std::memory_order_relaxed) != &t) return sight::lock;
+      if (t[at].look() != found.at || table_.load(std::memory_order_relaxed) != &t) {
+        return sight::lock;
+      }
     }
     if (seen != sight::hit) return seen;
-    if (!take(*c)) return sight::lock;
+    if (!take(*found.at)) return sight::lock;
     noted_down = leave_trace<Trace>(t, at, r);
   }
   if (!noted_down) [[unlikely]] note_later(at, r.number);
@@ -214,17 +235,23 @@ bool shard<Key, Value, Policies>::leave_trace(table_type& t, slot s, reader cons
 
 /// Live and, if it leaves a trace, with nothing to be written to it.
 template <class Key, class Value, class Policies>
-template <bool Trace, class Clock>
+template <bool Trace, bool Dated, class Clock>
 sight shard<Key, Value, Policies>::judge(slot_type const& e, time_point expires_at,
-                                         Clock const& clock) const noexcept {
+                                         Clock const& clock,
+                                         moment_field<Dated>& moment) const noexcept {
   constexpr auto expired = Trace ? sight::lock : sight::miss;
   if constexpr (plan::idle) {
     time_point const now = clock.now();
+    if constexpr (Dated) moment.value.now = now;
     time_point const idle{duration{e.idle_until.value.load(std::memory_order_acquire)}};
     if (expires_at <= now || idle <= now) return expired;
     return Trace && after(now, idle_) > idle ? sight::lock : sight::hit;
-  } else {
+  } else if constexpr (Dated) {
     static_cast<void>(e);
+    moment.value.now = clock.now();
+    return expires_at > moment.value.now ? sight::hit : expired;
+  } else {
+    static_cast<void>(e), static_cast<void>(moment);
     return expires_at == never || expires_at > clock.now() ? sight::hit : expired;
   }
 }

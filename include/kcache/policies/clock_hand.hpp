@@ -46,6 +46,7 @@ struct clock_hand {
     }
     void replaced(slot s) noexcept { mark(entries_.hook(s)); }
     void erase(slot s) noexcept { line_.erase(s, links()); }
+    void clear() noexcept { line_ = {}; }
     [[nodiscard]] slot evict() noexcept {
       // Readers may set bits behind the hand: one turn is enough, whatever they do.
       slot turned = no_slot;

@@ -33,7 +33,8 @@
 /// | `q.missed(hash)` | a key of that hash, which has no entry, is about to be put; said before room is made for it. Its `insert` may fail to follow (too heavy) |
 /// | `q.replaced(s)` | the value, and perhaps the weight, of `s` is a new one; a policy with a `touch` may be told of a touch instead where all weights are 1. Without it a replacement is an `erase` before and an `insert` after |
 /// | `q.reserve(n)` | slots will be numbered below `n` from now on (`std::size_t`, never less than before); may throw, then nothing has changed |
-/// | `q.resize(capacity)` | the share is another from now on; what is too much is evicted next |
+/// | `q.resize(capacity)` | the share is another from now on; what is too much is evicted next; if it is more, a `reserve` of as many slots as before follows |
+/// | `q.clear()` | all that is in `q` leaves, erased; to be O(1), and not to look at hooks. Without it each is an `erase`, and clearing a cache takes O(entries) |
 /// | `E::max_slots` or `queue<Entries>::max_slots` | the hook can name only slots below this number (a `slot`): a shard keeps no more entries |
 /// | `q.heap_bytes()` | what the queue has allocated (`std::size_t`), for `memory_usage()` |
 /// | `q.soon()` | a slot that will probably be evicted two evictions on, or `no_slot`: the cache fetches it ahead |

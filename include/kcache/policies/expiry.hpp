@@ -2,7 +2,7 @@
 #ifndef KCACHE_POLICIES_EXPIRY_HPP
 #define KCACHE_POLICIES_EXPIRY_HPP
 /// \file
-/// Floor 1. The expiry policy: until when an entry is served.
+/// Floor 1. The expiry policy: until when an entry is served, and from when on it is to be renewed.
 ///
 /// | expression | result | semantics |
 /// |---|---|---|
@@ -10,9 +10,11 @@
 /// | `e.expires_at(key, value, w)` on a const object | `time_point` | `w` is a `write_time`; called once per put, outside the locks, by several threads at once; may throw |
 ///
 /// | `e.idle()` on a const object, optional | `duration` | an entry that was neither written nor read for so long expires too; more than zero; asked once, by the cache's constructor |
+/// | `e.dates(w, expires_at)` on a const object, optional | `entry_dates` | asked once per put, after `expires_at`, whose answer it is given; the cache keeps them with the entry, 16 bytes, and `get_dated` yields them; may throw |
 ///
 /// `key` and `value` are views. An entry is served while the clock is before the result; `never`
-/// keeps it until it is evicted, an instant that is not after `w.now` stores nothing.
+/// keeps it until it is evicted, an instant that is not after `w.now` stores nothing. The cache
+/// itself does nothing at a date: who reads it does, a group for instance.
 ///
 /// Models: `expire_after_write` (the default); `expire_after_access`; `jittered` around either; a
 /// policy of yours, by value for instance:
@@ -43,6 +45,18 @@ struct write_time {
   /// 64 uniform bits, others for each key, instant and cache, for policies that need chance. They
   /// follow from the cache's random source, so that a seeded one makes them reproducible.
   std::uint64_t draw = 0;
+  /// How long the source took to make the value; zero if that is not known.
+  duration load_time{};
+};
+
+/// What a cache keeps of an entry's history, where its expiry policy has `dates`.
+struct entry_dates {
+  /// The instant of the write.
+  time_point written_at{};
+  /// The instant from which a reader should have it renewed; `never` for none.
+  time_point refresh_at = never;
+
+  friend constexpr bool operator==(entry_dates const&, entry_dates const&) noexcept = default;
 };
 
 template <class E, class Key, class Value>
@@ -51,6 +65,17 @@ concept expiry = std::copy_constructible<E> &&
                           typename storage_traits<Value>::view_type value, write_time const& w) {
                    { e.expires_at(key, value, w) } -> std::same_as<time_point>;
                  };
+
+/// An expiry policy whose entries are dated.
+template <class E>
+concept dated_expiry = requires(E const& e, write_time const& w, time_point expires_at) {
+  { e.dates(w, expires_at) } -> std::same_as<entry_dates>;
+};
+
+namespace detail {
+template <class E>
+concept names_dates = requires(E& e, write_time const& w, time_point t) { e.dates(w, t); };
+}  // namespace detail
 
 /// The requested time to live, or the default, counted from the write.
 struct expire_after_write {
@@ -84,6 +109,11 @@ class expire_after_access {
     return base_.expires_at(key, value, w);
   }
   [[nodiscard]] constexpr duration idle() const noexcept { return idle_; }
+  [[nodiscard]] constexpr entry_dates dates(write_time const& w, time_point expires_at) const
+    requires dated_expiry<Base>
+  {
+    return base_.dates(w, expires_at);
+  }
 
  private:
   duration idle_;
@@ -123,6 +153,12 @@ class jittered {
     requires requires(Base const& b) { b.idle(); }
   {
     return base_.idle();
+  }
+  /// Of the instant that the jitter made.
+  [[nodiscard]] constexpr entry_dates dates(write_time const& w, time_point expires_at) const
+    requires dated_expiry<Base>
+  {
+    return base_.dates(w, expires_at);
   }
 
  private:

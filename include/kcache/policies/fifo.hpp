@@ -24,6 +24,7 @@ struct fifo {
 
     void insert(slot s) noexcept { order_.push_front(s, links()); }
     void erase(slot s) noexcept { order_.erase(s, links()); }
+    void clear() noexcept { order_ = {}; }
     [[nodiscard]] slot evict() noexcept {
       slot const victim = order_.back();
       if (victim != no_slot) erase(victim);

@@ -39,6 +39,7 @@ struct lru {
     void touch(slot s) noexcept { recency_.move_to_front(s, links()); }
     void replaced(slot s) noexcept { touch(s); }
     void erase(slot s) noexcept { recency_.erase(s, links()); }
+    void clear() noexcept { recency_ = {}; }
     [[nodiscard]] slot evict() noexcept {
       slot const victim = recency_.back();
       if (victim != no_slot) erase(victim);

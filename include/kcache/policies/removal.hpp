@@ -11,9 +11,10 @@
 ///
 /// It is called once per entry that leaves, after the fact and outside all locks, on the thread
 /// whose call removed the entry; so several threads may call at once, and two removals of one key
-/// by two threads may be told in either order. It may call the cache. Entries that are there when
-/// the cache is destroyed are not reported, nor are values that were never stored. An exception
-/// ends the program. An empty `std::function` or null pointer is not called.
+/// by two threads may be told in either order. It may call the cache. What `clear` removes is told
+/// of later, by calls that put, by `remove_expired` or by the destructor. Entries that are there
+/// when the cache is destroyed are not reported, nor are values that were never stored. An
+/// exception ends the program. An empty `std::function` or null pointer is not called.
 ///
 /// Models: `no_removal_listener` (the default, costs nothing); any function object of yours.
 ///

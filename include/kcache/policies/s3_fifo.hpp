@@ -85,6 +85,8 @@ struct s3_fifo {
       if (!missed_) next_ = {.in_main = h.in_main, .reads = h.reads.reads()};
       take(s);
     }
+    /// What was evicted before is remembered.
+    void clear() noexcept { small_ = main_ = {}; }
     [[nodiscard]] slot evict() noexcept {
       slot const victim = main_is_next() ? no_slot : sweep_small();
       return victim == no_slot ? sweep_main() : victim;

@@ -50,6 +50,10 @@ struct sieve {
       if (s == hand_) hand_ = entries_.hook(s).newer;
       line_.erase(s, links());
     }
+    void clear() noexcept {
+      line_ = {};
+      hand_ = no_slot;
+    }
     [[nodiscard]] slot evict() noexcept {
       slot s = at_hand();
       // Readers may set bits behind the hand: one turn is enough, whatever they do.

@@ -13,10 +13,18 @@
 /// | `s.on_refusal()` | | a value was too heavy to be stored |
 /// | `s.add_to(total)` on a const object | | adds what this copy counted to a `cache_stats` |
 ///
+/// And, both optional:
+///
+/// | expression | result | semantics |
+/// |---|---|---|
+/// | `s.on_key_hit(hash)` | | said beside `on_hit()`: the key's hash (`std::uint64_t`) |
+/// | `s.key_hits(hash)` on a const object | `std::uint64_t` | how often that was said; `cache::hits_of` tells it |
+///
 /// All are thread safe and `noexcept`, cost O(1), and must not call the cache: some run under a
 /// lock.
 ///
-/// Models, cheapest first: `no_stats`, `counting_stats` (the default).
+/// Models, cheapest first: `no_stats`, `counting_stats` (the default), `key_counting_stats`
+/// (policies/key_counting_stats.hpp).
 ///
 ///     kcache::cache<int, page, kcache::with_stats<kcache::no_stats>> c{{.capacity = 512}};
 

@@ -172,6 +172,14 @@ struct w_tinylfu {
       trim_protected();
     }
     void erase(slot s) noexcept { take(s); }
+    /// What was asked for often is known to have been, and the window keeps its share.
+    void clear() noexcept {
+      for (part const p : {window, probation, protected_}) {
+        lists_[p] = {};
+        weights_[p] = 0;
+      }
+      candidate_ = no_slot;
+    }
     [[nodiscard]] slot evict() noexcept {
       slot const victim = choose();
       if (victim != no_slot) take(victim);

@@ -45,6 +45,18 @@ struct at_instant {
 struct may_throw {
   time_point expires_at(int, int, write_time const& w) const { return w.now; }
 };
+/// Says with its dates what it was asked.
+struct says_dates : expire_after_write {
+  kcache::entry_dates dates(write_time const& w, time_point expires_at) const {
+    return {w.now + w.load_time, expires_at};
+  }
+};
+struct dates_not_const : expire_after_write {
+  kcache::entry_dates dates(write_time const&, time_point) { return {}; }
+};
+struct dates_of_time_points : expire_after_write {
+  time_point dates(write_time const& w, time_point) const { return w.now; }
+};
 struct not_copyable : archetype {
   not_copyable() = default;
   not_copyable(not_copyable const&) = delete;
@@ -178,4 +190,27 @@ TEST_CASE("jitter passes an idle time on, and has none of its own", "[expiry]") 
   CHECK(inner.idle() == 10s);
   time_point const now{100s};
   CHECK(inner.expires_at(1, 2, write_time{now, 100s, {}, 0}) == now + 50s);
+}
+
+TEST_CASE("dated policies model their concept, with what wraps them", "[expiry]") {
+  using kcache::dated_expiry;
+  STATIC_REQUIRE(dated_expiry<says_dates>);
+  STATIC_REQUIRE(dated_expiry<expire_after_access<says_dates>>);
+  STATIC_REQUIRE(dated_expiry<jittered<expire_after_access<says_dates>>>);
+  STATIC_REQUIRE_FALSE(dated_expiry<expire_after_write>);
+  STATIC_REQUIRE_FALSE(dated_expiry<expire_after_access<>>);
+  STATIC_REQUIRE_FALSE(dated_expiry<jittered<>>);
+  STATIC_REQUIRE_FALSE(dated_expiry<dates_not_const>);
+  STATIC_REQUIRE_FALSE(dated_expiry<dates_of_time_points>);
+
+  write_time const w{.now = time_point{100s},
+                     .requested = {},
+                     .default_ttl = ttl::never(),
+                     .load_time = 2s};
+  kcache::entry_dates const asked{time_point{102s}, time_point{7s}};
+  CHECK((says_dates{}.dates(w, time_point{7s}) == asked));
+  CHECK((expire_after_access<says_dates>{1s}.dates(w, time_point{7s}) == asked));
+  CHECK((jittered<says_dates>{}.dates(w, time_point{7s}) == asked));
+  CHECK((kcache::entry_dates{}.refresh_at == never));
+  CHECK(write_time{}.load_time == 0s);
 }
