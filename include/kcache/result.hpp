@@ -29,6 +29,10 @@ class [[nodiscard]] result {
              !std::is_same_v<std::remove_cvref_t<U>, kcache::error> &&
              !std::is_same_v<std::remove_cvref_t<U>, errc> && std::is_constructible_v<T, U>)
   constexpr result(U&& value) : state_{std::in_place_index<0>, std::forward<U>(value)} {}
+  /// A value made in place.
+  template <class... Args>
+  explicit constexpr result(std::in_place_t, Args&&... args)
+      : state_{std::in_place_index<0>, std::forward<Args>(args)...} {}
   result(kcache::error e) : state_{std::in_place_index<1>, std::move(e)} {}
   result(errc code) : state_{std::in_place_index<1>, code} {}
 

@@ -67,7 +67,7 @@ class unique_function<R(Args...)> {
   };
 
   template <class F>
-  static constexpr bool fits = sizeof(F) <= room && alignof(F) <= alignof(std::max_align_t) &&
+  static constexpr bool fits = sizeof(F) <= room && alignof(F) <= alignof(void*) &&
                                std::is_nothrow_move_constructible_v<F>;
 
   template <class F>
@@ -94,7 +94,7 @@ class unique_function<R(Args...)> {
   }
 
   operations const* ops_ = nullptr;
-  alignas(std::max_align_t) std::byte store_[room];
+  alignas(void*) std::byte store_[room];
 };
 
 }  // namespace kcache

@@ -17,12 +17,12 @@
 /// for `stop_within`. A thread that is still busy then (a hung loader) is left to itself: it owns
 /// what it needs, and ends when its task does. The last handle may go inside a task.
 
+#include <kcache/detail/ring_queue.hpp>
 #include <kcache/policies/executor.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <list>
 #include <map>
 #include <memory>
@@ -177,7 +177,7 @@ class thread_pool {
         });
         --idle;
         if (stopping) break;
-        std::deque<task>& from = came_due.empty() ? queue : came_due;
+        detail::ring_queue<task>& from = came_due.empty() ? queue : came_due;
         // A timer may have taken the thread that a posted task was to have.
         if (&from == &came_due && idle == 0 && !queue.empty()) start_worker(keep_alive.lock());
         task f = std::move(from.front());
@@ -231,8 +231,8 @@ class thread_pool {
     std::weak_ptr<state> keep_alive;
     std::mutex mutex;
     std::condition_variable work, tick, gone;
-    std::deque<task> queue;
-    std::deque<task> came_due;
+    detail::ring_queue<task> queue;
+    detail::ring_queue<task> came_due;
     std::map<std::pair<time_point, timer_id>, task> timers;
     std::unordered_map<timer_id, time_point> timer_times;
     timer_id last_timer = 0;
@@ -248,7 +248,7 @@ class thread_pool {
     owner& operator=(owner const&) = delete;
 
     void stop() {
-      std::deque<task> queued, came;
+      detail::ring_queue<task> queued, came;
       std::map<std::pair<time_point, timer_id>, task> timed;
       std::list<std::thread> threads;
       bool everybody_left;
