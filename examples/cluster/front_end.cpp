@@ -86,8 +86,9 @@ void front_end::serve_value(std::string_view query, kcache::wire_responder respo
   scores_.async_get(
       std::get<std::string>(key), [respond = std::move(respond)](score_group::answer a) mutable {
         if (!a) return respond(failure(a.error()));
-        auto const value = **a;
-        respond({200, media::octet_stream, {}, kcache::shared_bytes{value, std::move(*a)}});
+        kcache::handle<std::string> value = std::move(*a);  // without its age
+        auto const bytes = *value;
+        respond({200, media::octet_stream, {}, kcache::shared_bytes{bytes, std::move(value)}});
       });
 }
 

@@ -97,7 +97,7 @@ int main() {
   round_clock clock;
   int loads = 0;
   kcache::group<std::string, int, game_policies> scores{
-      {.name = "scores", .capacity = 2, .ttl = 3s, .clock = clock},
+      {.name = "scores", .capacity = 2, .ttl = 3s, .jitter = 0, .clock = clock},
       [&](std::string const& player) -> std::optional<int> {
         ++loads;
         if (player == "tom") return 630;

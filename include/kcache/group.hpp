@@ -5,16 +5,21 @@
 /// Floor 3. `group`: a named read-through cache over a loader, with single-flight loading; alone,
 /// or as part of a cluster.
 
+#include <kcache/completion_token.hpp>
 #include <kcache/detail/group_core.hpp>
 #include <kcache/fwd.hpp>
 #include <kcache/group_options.hpp>
 #include <kcache/loader.hpp>
 #include <kcache/policies/thread_pool.hpp>
 
+#include <concepts>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace kcache {
 
@@ -27,15 +32,35 @@ namespace kcache {
 ///     else if (u.error() == kcache::errc::not_found) ...
 ///
 /// `get` answers from the cache; a miss is loaded by one caller for all. The loader runs on the
-/// executor, so that a caller can leave at its deadline while the load goes on (and is cached).
-/// Whatever happens, loader that throws, hangs or asks for its own key, caller that gives up, group
-/// that is destroyed, every caller gets an answer or its own deadline.
+/// executor, so that a caller can leave at its deadline, or when its stop token says so, while the
+/// load goes on for the others, or to be cached. Whatever happens, loader that throws, hangs or
+/// asks for its own key, caller that gives up, group that is destroyed, every caller gets an answer
+/// or its own deadline.
 ///
-/// Errors of `get`: `not_found`, `loader_failed` (with the loader's words), `deadline`,
-/// `recursive_load`, `overloaded`, `cancelled` (the group is going), `would_block`; in a cluster
-/// also what the owner answers. Thread safe; handlers run on whatever thread ends the work, under
-/// no lock. A hit costs what a hit in the cache costs. May throw `bad_alloc`, and what copying a
-/// key throws.
+/// # Answers
+/// A `group_handle`, which also tells the value's age and whether it is stale, or an error:
+/// `not_found`, `loader_failed` (with the loader's words), `deadline`, `recursive_load`,
+/// `overloaded` (too many loads or waiters), `cancelled` (by the caller's token, or the group is
+/// going), `would_block`; in a cluster also what the owner answers. That a key is not found is
+/// remembered for `negative_ttl`; failures are not, unless `error_ttl` says so.
+///
+/// # Changes
+/// Once `invalidate`, `put` or `clear` returned, no get that begins returns a value whose load
+/// began before, whatever loads are under way; those answer the callers that they have, and store
+/// nothing.
+///
+/// # Freshness
+/// Times to live are spread by `jitter`. What is read often is loaded anew before it expires,
+/// behind its readers (`refresh_ahead`). Under `stale_while_revalidate` and `stale_if_error` a
+/// value is served for some time after it expired.
+///
+/// # Cost
+/// A hit costs what a hit in the cache costs, and a comparison. A load that somebody waits for
+/// takes one allocation besides the stored entry, and under 300 bytes while it is under way. An
+/// entry takes 16 bytes more than in a `cache`, a group 32 KiB (detail/generations.hpp).
+///
+/// Thread safe; handlers run on whatever thread ends the work, under no lock. May throw
+/// `bad_alloc`, and what copying a key throws.
 ///
 /// Destruction answers every waiter with `cancelled`, waits up to `options.drain` for running loads
 /// (what a hung one touches of the group's stays alive), and leaves the cluster. Group, cluster and
@@ -53,7 +78,7 @@ class group {
   using options_type = group_options<Policies>;
   using executor_type = typename Policies::executor;
   using cache_type = typename core_type::cache_type;
-  using answer = result<handle_type>;
+  using answer = result<handle_type>;  ///< `handle_type`: group_handle<Value>
 
   static_assert(
       executor<executor_type>,
@@ -72,55 +97,159 @@ class group {
   ~group() { core_->close(); }
 
   /// The value, from the cache or loaded. Blocks until `options.deadline` from now, or `timeout`,
-  /// or `deadline` (of `now()`'s timeline) at most. On an I/O thread a hit is answered and a miss
-  /// is refused with `would_block`. In a loader it is a nested load.
+  /// or `deadline` (of `now()`'s timeline) at most, or until `stop` is asked to stop. On an I/O
+  /// thread a hit is answered and a miss is refused with `would_block`. In a loader it is a nested
+  /// load.
   [[nodiscard]] answer get(key_view key) {
-    // the deadline is worked out only for a miss: a hit reads no clock but the cache's
-    if (auto h = core_->cache().get(key)) return h;
-    return core_->wait_get(key, core_->default_deadline());
+    // The deadline is worked out only for a miss: a hit reads no clock but the cache's.
+    return core_->get(key, [&] { return core_->wait_get(key, core_->default_deadline()); });
   }
   [[nodiscard]] answer get(key_view key, duration timeout) {
-    if (auto h = core_->cache().get(key)) return h;
-    return core_->wait_get(key, after(now(), timeout));
+    return core_->get(key, [&] { return core_->wait_get(key, after(now(), timeout)); });
   }
   [[nodiscard]] answer get(key_view key, time_point deadline) {
-    if (auto h = core_->cache().get(key)) return h;
-    return core_->wait_get(key, deadline);
+    return core_->get(key, [&] { return core_->wait_get(key, deadline); });
+  }
+  [[nodiscard]] answer get(key_view key, std::stop_token const& stop) {
+    return core_->get(key, [&] { return core_->wait_get(key, core_->default_deadline(), &stop); });
+  }
+  [[nodiscard]] answer get(key_view key, std::stop_token const& stop, time_point deadline) {
+    return core_->get(key, [&] { return core_->wait_get(key, deadline, &stop); });
   }
 
   /// Calls `h(answer)` exactly once: before `async_get` returns on a hit, else later, on a thread
-  /// of the executor or the transport; `h` must not throw. In an asynchronous loader pass its
-  /// context on, so that a circle of loads is found.
-  template <class Handler>
-  void async_get(key_view key, Handler&& h) {
-    async_get(key, core_->default_deadline(), std::forward<Handler>(h));
+  /// of the executor or the transport, or the one that asks `stop` to stop; `h` must not throw. In
+  /// an asynchronous loader pass its context on, so that a circle of loads is found.
+  template <std::invocable<answer> Handler>
+    requires(!completion_token<Handler>)
+  void async_get(key_view key, Handler h) {
+    core_->async_get(key, std::shared_ptr<detail::load_state>{}, core_->default_deadline(),
+                     std::move(h));
   }
-  template <class Handler>
-  void async_get(key_view key, time_point deadline, Handler&& h) {
-    core_->async_get(key, nullptr, deadline, std::forward<Handler>(h));
+  template <std::invocable<answer> Handler>
+    requires(!completion_token<Handler>)
+  void async_get(key_view key, time_point deadline, Handler h) {
+    core_->async_get(key, std::shared_ptr<detail::load_state>{}, deadline, std::move(h));
   }
-  template <class Handler>
-  void async_get(key_view key, load_context const& context, time_point deadline, Handler&& h) {
-    core_->async_get(key, context.state(), deadline, std::forward<Handler>(h));
+  template <std::invocable<answer> Handler>
+    requires(!completion_token<Handler>)
+  void async_get(key_view key, load_context const& context, time_point deadline, Handler h) {
+    core_->async_get(key, context.state(), deadline, std::move(h));
+  }
+  template <std::invocable<answer> Handler>
+    requires(!completion_token<Handler>)
+  void async_get(key_view key, std::stop_token stop, time_point deadline, Handler h) {
+    core_->async_get(key, std::shared_ptr<detail::load_state>{}, std::move(stop), deadline,
+                     std::move(h));
+  }
+  template <std::invocable<answer> Handler>
+    requires(!completion_token<Handler>)
+  void async_get(key_view key, load_context const& context, std::stop_token stop,
+                 time_point deadline, Handler h) {
+    core_->async_get(key, context.state(), std::move(stop), deadline, std::move(h));
   }
 
-  /// The value if this node has it, without loading, counting or touching.
-  [[nodiscard]] handle_type peek(key_view key) const { return core_->cache().peek(key); }
-  [[nodiscard]] bool contains(key_view key) const { return core_->cache().contains(key); }
+  /// The same with a completion token, where its adapter is included (beast/async_get.hpp):
+  /// `co_await users.async_get("tom", boost::asio::use_awaitable)`.
+  template <completion_token Token>
+  auto async_get(key_view key, Token&& token) {
+    return token_traits<Token>::async_get(*this, key, std::forward<Token>(token));
+  }
+  template <completion_token Token>
+  auto async_get(key_view key, time_point deadline, Token&& token) {
+    return token_traits<Token>::async_get(*this, key, deadline, std::forward<Token>(token));
+  }
+  template <completion_token Token>
+  auto async_get(key_view key, load_context const& context, time_point deadline, Token&& token) {
+    return token_traits<Token>::async_get(*this, key, context, deadline,
+                                          std::forward<Token>(token));
+  }
 
-  /// Drops a key: once this returns, no get returns a value whose load began before. Only for a
-  /// group that is not in a cluster; in one it does nothing and answers `unsupported` (the other
+  /// The answers to a range of keys (of what converts to `key_view`), in its order. What is missing
+  /// is shared with every other caller, key by key; a loader with `load_many` is called once for
+  /// all of it (see `max_batch`), and the loads of another begin together. One deadline for all:
+  /// keys that have no answer by then get `deadline`, the others theirs.
+  template <class Keys>
+  [[nodiscard]] std::vector<answer> get_many(Keys const& keys) {
+    return core_->get_many(keys, core_->default_deadline());
+  }
+  template <class Keys>
+  [[nodiscard]] std::vector<answer> get_many(Keys const& keys, time_point deadline) {
+    return core_->get_many(keys, deadline);
+  }
+  /// Calls `h(answers)` once, when the last is there or the deadline has come, or `stop` was asked
+  /// to stop (then what has no answer gets `cancelled`); perhaps before this returns.
+  template <class Keys, std::invocable<std::vector<answer>> Handler>
+    requires(!completion_token<Handler>)
+  void async_get_many(Keys const& keys, Handler h) {
+    core_->async_get_many(keys, nullptr, {}, core_->default_deadline(), std::move(h));
+  }
+  template <class Keys, std::invocable<std::vector<answer>> Handler>
+    requires(!completion_token<Handler>)
+  void async_get_many(Keys const& keys, time_point deadline, Handler h) {
+    core_->async_get_many(keys, nullptr, {}, deadline, std::move(h));
+  }
+  template <class Keys, std::invocable<std::vector<answer>> Handler>
+    requires(!completion_token<Handler>)
+  void async_get_many(Keys const& keys, load_context const& context, time_point deadline,
+                      Handler h) {
+    core_->async_get_many(keys, context.state(), {}, deadline, std::move(h));
+  }
+  template <class Keys, std::invocable<std::vector<answer>> Handler>
+    requires(!completion_token<Handler>)
+  void async_get_many(Keys const& keys, std::stop_token stop, time_point deadline, Handler h) {
+    core_->async_get_many(keys, nullptr, std::move(stop), deadline, std::move(h));
+  }
+  template <class Keys, std::invocable<std::vector<answer>> Handler>
+    requires(!completion_token<Handler>)
+  void async_get_many(Keys const& keys, load_context const& context, std::stop_token stop,
+                      time_point deadline, Handler h) {
+    core_->async_get_many(keys, context.state(), std::move(stop), deadline, std::move(h));
+  }
+
+  template <class Keys, completion_token Token>
+  auto async_get_many(Keys const& keys, Token&& token) {
+    return token_traits<Token>::async_get_many(*this, keys, std::forward<Token>(token));
+  }
+  template <class Keys, completion_token Token>
+  auto async_get_many(Keys const& keys, time_point deadline, Token&& token) {
+    return token_traits<Token>::async_get_many(*this, keys, deadline, std::forward<Token>(token));
+  }
+
+  /// The value if this node has it to serve, without loading, counting, touching or refreshing.
+  [[nodiscard]] handle_type peek(key_view key) const { return core_->peek(key); }
+  [[nodiscard]] bool contains(key_view key) const { return static_cast<bool>(peek(key)); }
+
+  /// Stores a value as if it had been loaded, in place of any other: of what the caller has just
+  /// written to the source, say. Not stored, and told so, if it is too heavy. As below, only for a
+  /// group that is not in a cluster: in one it does nothing and answers `unsupported` (the other
   /// nodes are not told yet).
-  result<void> invalidate(Key const& key) {
-    if (core_->attached())
-      return error{errc::unsupported,
-                   "invalidate reaches one node only; this group is in a cluster"};
+  template <storable_as<Key> K = Key, storable_as<Value> V = Value>
+  result<put_result<Value>> put(K&& key, V&& value, ttl lives = {}) {
+    if (core_->attached()) return in_cluster("put");
+    return core_->put(std::forward<K>(key), std::forward<V>(value), lives, false);
+  }
+  /// The same if there is none; else the one that is there. A stale value that is kept under a
+  /// grace is one.
+  template <storable_as<Key> K = Key, storable_as<Value> V = Value>
+  result<put_result<Value>> put_if_absent(K&& key, V&& value, ttl lives = {}) {
+    if (core_->attached()) return in_cluster("put_if_absent");
+    return core_->put(std::forward<K>(key), std::forward<V>(value), lives, true);
+  }
+
+  /// Drops a key, and what is remembered of its absence: once this returns, no get returns a value
+  /// whose load began before.
+  result<void> invalidate(key_view key) {
+    if (core_->attached()) return in_cluster("invalidate");
     core_->invalidate(key);
     return {};
   }
 
-  /// Drops what this node has cached, and keeps loads that run from being stored on it.
+  /// Drops what this node has cached, and keeps loads that run from being stored on it. O(shards).
   void clear() { core_->clear(); }
+
+  /// What is known of a key, for people; `explain(key).text()` is one line.
+  [[nodiscard]] explanation explain(key_view key) const { return core_->explain(key); }
 
   [[nodiscard]] std::string_view name() const noexcept { return core_->options().name; }
   [[nodiscard]] std::size_t size() const { return core_->cache().size(); }
@@ -136,6 +265,13 @@ class group {
   [[nodiscard]] std::shared_ptr<core_type> const& core() const noexcept { return core_; }
 
  private:
+  template <class Token>
+  using token_traits = completion_token_traits<std::decay_t<Token>>;
+
+  static error in_cluster(char const* what) {
+    return {errc::unsupported,
+            std::string{what} + " reaches one node only; this group is in a cluster"};
+  }
   static options_type named(std::string name, std::uint64_t capacity, ttl lifetime) {
     options_type o;
     o.name = std::move(name);

@@ -27,6 +27,45 @@ struct group_options {
   /// How long a value lives, unless its loader says otherwise.
   kcache::ttl ttl = kcache::ttl::never();
 
+  // Freshness.
+
+  /// Times to live are drawn from so much less to so much more, that what was loaded together is
+  /// not loaded together again: a fraction of them, from 0 to 1.
+  double jitter = 0.1;
+  /// A reader has an entry that is read often loaded anew before it expires, behind itself: a load
+  /// time ahead, and so many more, times a random number that is 2 on average and at least 1 (after
+  /// XFetch; see detail/freshness.hpp). More is earlier; 0: never.
+  double refresh_ahead = 1;
+  /// For so long after it expired a value is served still, while it is loaded anew. Off by default.
+  duration stale_while_revalidate{};
+  /// For so long after it expired a value is served still if it cannot be loaded: the answer would
+  /// be `loader_failed`, `deadline`, `overloaded` or `unreachable`. Off by default.
+  duration stale_if_error{};
+  /// After a failed load of a key that has a value to be served still, the source is not asked for
+  /// it again for so long.
+  duration retry_after = std::chrono::seconds{1};
+
+  // Absence.
+
+  /// How long it is remembered that the source has no such key; 0: not at all.
+  duration negative_ttl = std::chrono::seconds{1};
+  /// What `negative_ttl` and `error_ttl` may be at most: who wants more must raise this as well.
+  duration max_negative_ttl = std::chrono::seconds{5};
+  /// How long a failed load is remembered and is the answer for others; 0, the default: not at all.
+  duration error_ttl{};
+  /// How many keys at most are remembered in these ways.
+  std::size_t max_negative = 10'000;
+
+  // The source.
+
+  /// How many loads may run at once, a `load_many` counting as one. A load that another load waits
+  /// for comes on top: it would never be done otherwise.
+  unsigned max_loads = 64;
+  /// How many keys a `load_many` is asked for at most; `get_many` makes more calls for more.
+  std::size_t max_batch = 1'000;
+  /// How many more may wait for their turn; beyond them callers get `overloaded` at once.
+  std::size_t max_queued_loads = 10'000;
+
   /// How long a `get` without a deadline of its own may take.
   duration deadline = std::chrono::seconds{1};
   /// How long a value is kept that this node loaded in place of an owner it could not reach; never
@@ -61,6 +100,11 @@ struct group_stats {
   std::uint64_t load_failures = 0;   ///< of them: threw or returned a failure
   std::uint64_t not_found = 0;       ///< of them: the source has no such key
   std::uint64_t fallback_loads = 0;  ///< of them: in place of an owner that was out of reach
+  std::uint64_t refreshes = 0;       ///< of them: of a value that was still being served
+  std::uint64_t batches = 0;         ///< calls of `load_many`; each key counts in `loads`
+  std::uint64_t shed = 0;            ///< loads refused: too many ran and waited
+  std::uint64_t absent = 0;          ///< answers from what is remembered of absent keys and errors
+  std::uint64_t stale = 0;           ///< answers that were stale
   std::uint64_t fetches = 0;         ///< questions to owners
   std::uint64_t fetch_failures = 0;  ///< of them: answered by an error, or not at all
   std::uint64_t served = 0;          ///< questions from peers

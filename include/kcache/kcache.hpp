@@ -6,6 +6,7 @@
 /// include less: README.md says which header gives what. The test kit, testing/, is not part of it.
 
 #include <kcache/beast/async_get.hpp>
+#include <kcache/beast/coroutine_loader.hpp>
 #include <kcache/beast/io_threads.hpp>
 #include <kcache/beast/mount.hpp>
 #include <kcache/beast/options.hpp>
@@ -28,11 +29,14 @@
 #include <kcache/cluster/transport.hpp>
 #include <kcache/cluster/wire_path.hpp>
 #include <kcache/cluster/wire_traits.hpp>
+#include <kcache/completion_token.hpp>
 #include <kcache/config.hpp>
 #include <kcache/defaults.hpp>
 #include <kcache/error.hpp>
+#include <kcache/explanation.hpp>
 #include <kcache/fwd.hpp>
 #include <kcache/group.hpp>
+#include <kcache/group_handle.hpp>
 #include <kcache/group_options.hpp>
 #include <kcache/handle.hpp>
 #include <kcache/loader.hpp>
@@ -44,6 +48,7 @@
 #include <kcache/policies/eviction.hpp>
 #include <kcache/policies/executor.hpp>
 #include <kcache/policies/expiry.hpp>
+#include <kcache/policies/faults.hpp>
 #include <kcache/policies/fifo.hpp>
 #include <kcache/policies/hash.hpp>
 #include <kcache/policies/key_counting_stats.hpp>

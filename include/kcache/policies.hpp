@@ -21,6 +21,7 @@
 #include <kcache/policies/clock.hpp>
 #include <kcache/policies/eviction.hpp>
 #include <kcache/policies/expiry.hpp>
+#include <kcache/policies/faults.hpp>
 #include <kcache/policies/fifo.hpp>
 #include <kcache/policies/hash.hpp>
 #include <kcache/policies/lru.hpp>
@@ -54,6 +55,8 @@ struct default_policies {
   using stats = counting_stats;
   /// Who is told of removals (policies/removal.hpp).
   using removal_listener = no_removal_listener;
+  /// Which guards a test has left out (policies/faults.hpp); groups only.
+  using faults = no_faults;
 };
 
 /// A bundle whose parts model their concepts, as far as that can be said without a key and a

@@ -8,29 +8,41 @@
 /// ## What it is
 /// The first caller that joins a key opens a flight and leads it: it must see to the work and call
 /// `finish` once. Callers that join before `finish` follow: they wait for the same answer. Go's
-/// `singleflight` is the ancestor; four of its faults are what this one is built against.
+/// `singleflight` is the ancestor; five of its faults are what this one is built against.
 ///
 /// ## A flight runs on its own
 /// It belongs to no caller. A leader that gives up leaves like any other waiter, and the work goes
 /// on for the followers; its answer can still be cached when nobody waits any more. When the last
-/// waiter has left the flight is marked abandoned, which a loader can see; one that joins later
-/// revives it. Each waiter keeps its own deadline outside and calls `leave`.
+/// waiter has left the flight is abandoned: the loader can see it, and its stop token is asked to
+/// stop. One that joins later revives it. A flight that was opened for nobody (`open`: a refresh)
+/// is never abandoned.
+///
+/// ## Everyone has a deadline of their own
+/// A waiter whose own thread waits keeps its deadline itself and calls `leave`. One that has no
+/// thread is `timed`: each stripe keeps such waiters in a heap by their deadlines and has one timer
+/// for the first of them, so that a hundred thousand waits cost a hundred thousand times 16 bytes
+/// and not as many timers. Leaving, ending and expiring are ordered by the stripe's lock: whoever
+/// takes a waiter out under it is the one that answers.
 ///
 /// ## An answer always comes
 /// `finish` takes the flight off the table and answers every waiter exactly once, outside the lock:
 /// a waiter may join again, or destroy itself, inside `complete`. A wait that would close a cycle
 /// of loads is refused when it begins (wait_graph.hpp).
 ///
-/// ## A detached flight stores nothing
-/// `detach` takes a flight off the table while it runs: its waiters still get its answer, but it
-/// may not be stored (`may_store` is false from then on), and a later caller opens a new flight.
-/// That is how an invalidation wins over a load that began before it.
+/// ## An invalidation parts the early from the late
+/// `detach` takes a flight off the table while it runs: its waiters still get its answer, but a
+/// later caller opens a new flight. `detach_all` does so for every flight, at once, by an epoch:
+/// who finds a flight of another epoch on the table opens a new one in its place. Whether what a
+/// flight has read may be stored is for its owner to know (detail/generations.hpp).
 ///
 /// Locks: 16 stripes by hash. Nothing of the user's runs under a stripe but a key's copy, its
-/// comparison and its destruction, which must not come back here. Thread safe.
+/// comparison and its destruction, which must not come back here, and the executor's `schedule_at`
+/// and `cancel`. Thread safe.
 
+#include <kcache/detail/deadline_heap.hpp>
 #include <kcache/detail/wait_graph.hpp>
 #include <kcache/loader.hpp>
+#include <kcache/policies/executor.hpp>
 #include <kcache/result.hpp>
 #include <kcache/time.hpp>
 
@@ -40,13 +52,21 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <unordered_map>
+#include <optional>
 #include <utility>
+#include <vector>
 
 namespace kcache {
 
+/// For flights without timed waiters.
+struct no_timers {
+  [[nodiscard]] timer_id arm(std::size_t /*stripe*/, time_point /*at*/) const { return 0; }
+  void disarm(timer_id /*id*/) const noexcept {}
+};
+
 /// `Answer` is copied to every waiter. `Hash` is a functor over `Key`; equality is `==`.
-template <class Key, class Answer, class Hash>
+/// `Timers::arm(stripe, at)` sees to it that `expire(stripe, now)` is called at `at`; it may throw.
+template <class Key, class Answer, class Hash, class Timers = no_timers>
 class single_flight {
  public:
   class flight;
@@ -55,19 +75,25 @@ class single_flight {
   /// `leave` returned true.
   class waiter {
    public:
-    /// `parent`: the load that waits (null outside of loads). `deadline`: for `latest_deadline`.
-    explicit waiter(detail::load_node* parent = nullptr, time_point deadline = never) noexcept
-        : parent_{parent}, deadline_{deadline} {}
+    /// `parent`: the load that waits (null outside of loads). A `timed` waiter is answered with
+    /// `deadline` when that has come; for others it only counts in `latest_deadline`.
+    explicit waiter(detail::load_node* parent = nullptr, time_point deadline = never,
+                    bool timed = false) noexcept
+        : timed_{timed}, parent_{parent}, deadline_{deadline} {}
     waiter(waiter const&) = delete;
     waiter& operator=(waiter const&) = delete;
-    /// Called at most once, on the thread that ends the flight, under no lock.
+    /// Called at most once, on the thread that ends the wait, under no lock.
     virtual void complete(Answer const& answer) noexcept = 0;
+
+    /// The heap's.
+    std::uint32_t heap_place = detail::deadline_heap<waiter>::outside;
 
    protected:
     virtual ~waiter() = default;
 
    private:
     friend class single_flight;
+    bool timed_;  // here, beside the heap's place
     detail::load_node* parent_;
     time_point deadline_;
     flight* flight_ = nullptr;  // guarded by the stripe, as are the links
@@ -76,26 +102,30 @@ class single_flight {
   };
 
   /// One piece of work.
-  class flight final : public detail::load_state, public std::enable_shared_from_this<flight> {
+  class flight final : public detail::load_state {
+    friend class single_flight;
+    std::uint32_t waiters_ = 0;  // guarded by the stripe
+
    public:
-    flight(Key const& key, std::uint64_t hash) : key_{key}, hash_{hash} {}
+    template <class K>
+    flight(K&& key, std::uint64_t hash) : key_(std::forward<K>(key)), hash_{hash} {}
     [[nodiscard]] Key const& key() const noexcept { return key_; }
-    /// False once the flight was detached. Ask under the lock that orders the key's erases.
-    [[nodiscard]] bool may_store() const noexcept {
-      return may_store_.load(std::memory_order_acquire);
-    }
+    [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
+    /// The owner's: the key's generation when the work began.
+    std::uint64_t generation = 0;
 
    private:
     friend class single_flight;
+    std::uint32_t epoch_ = 0;  // guarded by the stripe
+    bool on_table_ = false;
+    bool kept_ = false;  // opened for nobody
     Key key_;
     std::uint64_t hash_;
-    std::atomic<bool> may_store_{true};
-    bool on_table_ = true;  // guarded by the stripe, as is the list
-    bool running_ = false;
+    std::shared_ptr<flight> self_;  // while it runs; guarded by the stripe, as is all below
     waiter* first_ = nullptr;
-    std::size_t waiters_ = 0;
     flight* previous_ = nullptr;  // of the stripe's running flights, on the table or not
     flight* next_ = nullptr;
+    flight* chain_ = nullptr;  // on the table, of its bucket
   };
 
   using flight_ptr = std::shared_ptr<flight>;
@@ -105,62 +135,95 @@ class single_flight {
     bool leader;  ///< true: the caller opened the flight and must bring it to `finish`
   };
 
-  explicit single_flight(Hash hash = Hash{}, std::size_t max_waiters = 10'000)
-      : hash_{std::move(hash)}, max_waiters_{max_waiters} {}
+  explicit single_flight(Hash hash = Hash{}, std::size_t max_waiters = 10'000,
+                         Timers timers = Timers{})
+      : hash_{std::move(hash)}, max_waiters_{max_waiters}, timers_{std::move(timers)} {}
 
   /// What `join` and `leave` want to be told of a key.
   [[nodiscard]] std::uint64_t hash_of(Key const& key) const { return hash_(key); }
 
   /// Joins the flight of `key`, or opens one. Refuses with `recursive_load`, `overloaded` (too many
   /// waiters) or `cancelled` (closed); `w` is then not waiting. May throw `bad_alloc` or what
-  /// copying a key throws, with the same effect.
-  [[nodiscard]] result<joined> join(Key const& key, std::uint64_t hash, waiter& w) {
+  /// copying a key throws, with the same effect. A key that may be moved from is, by who leads.
+  template <class K = Key const&>
+  [[nodiscard]] result<joined> join(K&& key, std::uint64_t hash, waiter& w) {
     stripe& s = stripe_of(hash);
     std::lock_guard lock{s.mutex};
     if (closed_.load(std::memory_order_relaxed)) return errc::cancelled;
-    auto at = s.flights.find(key);
-    bool const leader = at == s.flights.end();
-    if (leader) at = s.flights.emplace(key, std::make_shared<flight>(key, hash)).first;
-    flight& f = *at->second;
-    if (!leader && f.waiters_ >= max_waiters_)
+    flight_ptr f = on_table(s, key, hash);
+    bool const leader = !f;
+    if (leader) f = std::make_shared<flight>(std::forward<K>(key), hash);
+    if (!leader && f->waiters_ >= max_waiters_)
       return error{errc::overloaded, "too many callers wait for it"};
+    if (w.timed_ && w.deadline_ != never) wait_timed(s, w, index_of(hash));
     if (w.parent_) {
       bool fits = false;
       try {
-        fits = detail::wait_graph::connect(*w.parent_, f);
+        fits = detail::wait_graph::connect(*w.parent_, *f);
       } catch (...) {
-        if (leader) s.flights.erase(at);
+        forget_deadline(s, w);
         throw;
       }
-      if (!fits) return error{errc::recursive_load, "a load waits, through others, for itself"};
+      if (!fits) {
+        forget_deadline(s, w);
+        return error{errc::recursive_load, "a load waits, through others, for itself"};
+      }
     }
     if (leader) begin(s, f);
-    link(f, w);
-    return joined{at->second, leader};
+    link(*f, w);
+    return joined{std::move(f), leader};
   }
 
-  /// Takes a waiter out. True: `complete` will not be called. False: it was or is being called.
-  bool leave(std::uint64_t hash, waiter& w) noexcept {
+  /// Opens a flight that nobody waits for yet; null if there is one already, or all is closed. The
+  /// caller must bring it to `finish`.
+  [[nodiscard]] flight_ptr open(Key const& key, std::uint64_t hash) {
     stripe& s = stripe_of(hash);
     std::lock_guard lock{s.mutex};
-    if (!w.flight_) return false;
-    flight& f = *w.flight_;
-    (w.previous_ ? w.previous_->next_ : f.first_) = w.next_;
-    if (w.next_) w.next_->previous_ = w.previous_;
-    if (--f.waiters_ == 0) f.abandoned.store(true, std::memory_order_relaxed);
-    w.flight_ = nullptr;
-    if (w.parent_) detail::wait_graph::disconnect(*w.parent_, f);
+    if (closed_.load(std::memory_order_relaxed) || on_table(s, key, hash)) return nullptr;
+    auto f = std::make_shared<flight>(key, hash);
+    f->kept_ = true;
+    begin(s, f);
+    return f;
+  }
+
+  /// Takes a waiter out. True: `complete` will not be called. False: it was or is being called, or
+  /// the waiter never joined.
+  bool leave(std::uint64_t hash, waiter& w) noexcept {
+    flight_ptr abandoned;
+    {
+      stripe& s = stripe_of(hash);
+      std::lock_guard lock{s.mutex};
+      if (!w.flight_) return false;
+      abandoned = unlink(s, w);
+    }
+    if (abandoned) abandoned->request_stop();
     return true;
+  }
+
+  /// Answers the timed waiters of a stripe whose deadlines have come, and arms the next timer.
+  void expire(std::size_t index, time_point now) noexcept {
+    stripe& s = stripes_[index];
+    waiter* due = nullptr;
+    std::vector<flight_ptr> abandoned;
+    {
+      std::lock_guard lock{s.mutex};
+      if (s.armed_for > now) return;  // a timer that was too late to be disarmed
+      s.timer = 0;
+      s.armed_for = never;
+      while (s.timed.first() <= now) take_first(s, due, abandoned);
+      try {
+        arm(s, index, s.timed.first());
+      } catch (...) {  // without a timer they would wait for ever
+        while (!s.timed.empty()) take_first(s, due, abandoned);
+      }
+    }
+    for (auto const& f : abandoned) f->request_stop();
+    answer_all(due, errc::deadline);
   }
 
   /// Ends a flight: whoever joins from now on opens a new one. Answers all waiters.
   void finish(flight_ptr const& f, Answer const& answer) noexcept {
-    waiter* w = take(*f);
-    while (w) {
-      waiter* const next = w->next_;  // `complete` may destroy `w`
-      w->complete(answer);
-      w = next;
-    }
+    answer_all(take(*f), answer);
   }
 
   /// Ends a flight that nobody waits for, as `finish` does. False if somebody does: it goes on, and
@@ -175,23 +238,16 @@ class single_flight {
   }
 
   /// Takes the key's flight, if there is one, off the table: see the essay.
-  void detach(Key const& key) noexcept {
-    stripe& s = stripe_of(hash_(key));
+  void detach(Key const& key, std::uint64_t hash) noexcept {
+    stripe& s = stripe_of(hash);
     std::lock_guard lock{s.mutex};
-    auto const at = s.flights.find(key);
-    if (at != s.flights.end()) detach_at(s, at);
+    if (flight** const at = find(s, key, hash)) unchain(s, at);
   }
+  void detach(Key const& key) noexcept { detach(key, hash_(key)); }
+  /// Detaches every flight. O(1).
+  void detach_all() noexcept { epoch_.fetch_add(1, std::memory_order_acq_rel); }
 
-  /// Detaches every flight.
-  void detach_all() noexcept {
-    for (stripe& s : stripes_) {
-      std::lock_guard lock{s.mutex};
-      while (!s.flights.empty()) detach_at(s, s.flights.begin());
-    }
-  }
-
-  /// Refuses joins from now on; abandons all flights, which may not store any more, and answers
-  /// their waiters.
+  /// Refuses joins from now on; abandons all flights and answers their waiters.
   void close(Answer const& answer) noexcept {
     closed_.store(true, std::memory_order_relaxed);
     for (stripe& s : stripes_)
@@ -200,10 +256,10 @@ class single_flight {
         {
           std::lock_guard lock{s.mutex};
           if (!s.running) break;
-          f = s.running->shared_from_this();
-          f->may_store_.store(false, std::memory_order_release);
+          f = s.running->self_;
           f->abandoned.store(true, std::memory_order_relaxed);
         }
+        f->request_stop();
         finish(f, answer);
       }
   }
@@ -217,36 +273,115 @@ class single_flight {
     return latest;
   }
 
-  /// How many flights are on the table: 0 when nothing is being loaded. O(stripes).
+  /// The key's flight, and how many wait for it; nothing if there is none that could be joined.
+  [[nodiscard]] std::optional<std::pair<flight_ptr, std::size_t>> look(Key const& key) const {
+    std::uint64_t const hash = hash_(key);
+    stripe& s = stripe_of(hash);
+    std::lock_guard lock{s.mutex};
+    flight** const at = find(s, key, hash);
+    if (!at || (*at)->epoch_ != epoch_.load(std::memory_order_acquire)) return std::nullopt;
+    return std::pair{(*at)->self_, std::size_t{(*at)->waiters_}};
+  }
+
+  /// How many flights could be joined: 0 when nothing is being loaded. O(flights).
   [[nodiscard]] std::size_t size() const noexcept {
     std::size_t n = 0;
+    auto const epoch = epoch_.load(std::memory_order_acquire);
     for (stripe const& s : stripes_) {
       std::lock_guard lock{s.mutex};
-      n += s.flights.size();
+      for (flight const* f = s.running; f; f = f->next_)
+        if (f->on_table_ && f->epoch_ == epoch) ++n;
     }
     return n;
   }
 
  private:
-  struct map_hash {
-    Hash hash;
-    std::size_t operator()(Key const& key) const { return static_cast<std::size_t>(hash(key)); }
-  };
-  using table = std::unordered_map<Key, flight_ptr, map_hash>;
   struct alignas(64) stripe {
-    explicit stripe(Hash const& h) : flights(0, map_hash{h}) {}
     mutable std::mutex mutex;
-    table flights;
+    std::vector<flight*> buckets;  // chains, by the hash's lowest bits; as many as a power of two
+    flight* first_bucket = nullptr;  // the only one until there is memory for more
+    std::size_t flights = 0;
     flight* running = nullptr;
+    detail::deadline_heap<waiter> timed;
+    timer_id timer = 0;
+    time_point armed_for = never;
   };
 
   static constexpr std::size_t stripe_count = 16;
-  template <std::size_t... I>
-  static std::array<stripe, stripe_count> make_stripes(Hash const& h, std::index_sequence<I...>) {
-    return {((void)I, stripe{h})...};
-  }
-  stripe& stripe_of(std::uint64_t hash) const noexcept { return stripes_[hash >> 60]; }
+  static std::size_t index_of(std::uint64_t hash) noexcept { return hash >> 60U; }
+  stripe& stripe_of(std::uint64_t hash) const noexcept { return stripes_[index_of(hash)]; }
 
+  // The table.
+  static flight*& bucket_of(stripe& s, std::uint64_t hash) noexcept {
+    return s.buckets.empty() ? s.first_bucket : s.buckets[hash & (s.buckets.size() - 1)];
+  }
+  static flight** find(stripe& s, Key const& key, std::uint64_t hash) {
+    for (flight** at = &bucket_of(s, hash); *at; at = &(*at)->chain_)
+      if ((*at)->hash_ == hash && (*at)->key_ == key) return at;
+    return nullptr;
+  }
+  /// What can be joined; a flight of an epoch that is over leaves the table.
+  flight_ptr on_table(stripe& s, Key const& key, std::uint64_t hash) {
+    flight** const at = find(s, key, hash);
+    if (!at) return nullptr;
+    if ((*at)->epoch_ == epoch_.load(std::memory_order_acquire)) return (*at)->self_;
+    unchain(s, at);
+    return nullptr;
+  }
+  static void unchain(stripe& s, flight** at) noexcept {
+    flight& f = **at;
+    *at = std::exchange(f.chain_, nullptr);
+    f.on_table_ = false;
+    --s.flights;
+  }
+  static void chain(stripe& s, flight& f) noexcept {
+    flight*& first = bucket_of(s, f.hash_);
+    f.chain_ = std::exchange(first, &f);
+  }
+  /// Without memory for more buckets the chains are longer.
+  static void make_room(stripe& s) noexcept {
+    constexpr std::size_t least = 8;
+    if (s.flights < s.buckets.size() || (s.buckets.empty() && s.flights == 0)) return;
+    try {
+      std::vector<flight*> more(s.buckets.empty() ? least : 2 * s.buckets.size());
+      more.swap(s.buckets);
+      auto const chain_all = [&s](flight* f) {
+        while (f) chain(s, *std::exchange(f, f->chain_));
+      };
+      chain_all(std::exchange(s.first_bucket, nullptr));
+      for (flight* f : more) chain_all(f);
+    } catch (...) {
+    }
+  }
+
+  void begin(stripe& s, flight_ptr const& pointer) noexcept {
+    flight& f = *pointer;
+    f.epoch_ = epoch_.load(std::memory_order_acquire);
+    f.self_ = pointer;
+    f.next_ = s.running;
+    if (s.running) s.running->previous_ = &f;
+    s.running = &f;
+    make_room(s);
+    chain(s, f);
+    f.on_table_ = true;
+    ++s.flights;
+  }
+
+  /// Under the lock; the flight's own share goes to `kept`, to be released after it.
+  static void take_off(stripe& s, flight& f, flight_ptr& kept) noexcept {
+    if (f.on_table_)
+      for (flight** at = &bucket_of(s, f.hash_);; at = &(*at)->chain_)
+        if (*at == &f) {
+          unchain(s, at);
+          break;
+        }
+    if (!f.self_) return;
+    kept = std::move(f.self_);
+    (f.previous_ ? f.previous_->next_ : s.running) = f.next_;
+    if (f.next_) f.next_->previous_ = f.previous_;
+  }
+
+  // The waiters.
   static void link(flight& f, waiter& w) noexcept {
     w.flight_ = &f;
     w.previous_ = nullptr;
@@ -256,36 +391,22 @@ class single_flight {
     ++f.waiters_;
     if (f.abandoned.exchange(false, std::memory_order_relaxed)) f.revived.store(true);
   }
-
-  static void begin(stripe& s, flight& f) noexcept {
-    f.running_ = true;
-    f.next_ = s.running;
-    if (s.running) s.running->previous_ = &f;
-    s.running = &f;
+  /// The flight, if it is abandoned now.
+  flight_ptr unlink(stripe& s, waiter& w) noexcept {
+    flight& f = *w.flight_;
+    (w.previous_ ? w.previous_->next_ : f.first_) = w.next_;
+    if (w.next_) w.next_->previous_ = w.previous_;
+    bool const last = --f.waiters_ == 0 && !f.kept_;
+    if (last) f.abandoned.store(true, std::memory_order_relaxed);
+    part(s, w, f);
+    return last ? f.self_ : nullptr;
   }
-
-  static void end(stripe& s, flight& f) noexcept {
-    if (!std::exchange(f.running_, false)) return;
-    (f.previous_ ? f.previous_->next_ : s.running) = f.next_;
-    if (f.next_) f.next_->previous_ = f.previous_;
+  /// From its flight and its deadline.
+  void part(stripe& s, waiter& w, flight& f) noexcept {
+    w.flight_ = nullptr;
+    forget_deadline(s, w);
+    if (w.parent_) detail::wait_graph::disconnect(*w.parent_, f);
   }
-
-  static void detach_at(stripe& s, typename table::iterator at) noexcept {
-    at->second->may_store_.store(false, std::memory_order_release);
-    at->second->on_table_ = false;
-    s.flights.erase(at);
-  }
-
-  /// Under the lock; the table's share goes to `kept`, to be released after it.
-  static void take_off(stripe& s, flight& f, flight_ptr& kept) noexcept {
-    if (std::exchange(f.on_table_, false)) {
-      auto const at = s.flights.find(f.key_);
-      kept = std::move(at->second);
-      s.flights.erase(at);
-    }
-    end(s, f);
-  }
-
   waiter* take(flight& f) noexcept {
     stripe& s = stripe_of(f.hash_);
     flight_ptr kept;
@@ -293,18 +414,59 @@ class single_flight {
     take_off(s, f, kept);
     waiter* const first = std::exchange(f.first_, nullptr);
     f.waiters_ = 0;
-    for (waiter* w = first; w; w = w->next_) {
-      w->flight_ = nullptr;
-      if (w->parent_) detail::wait_graph::disconnect(*w->parent_, f);
-    }
+    for (waiter* w = first; w; w = w->next_) part(s, *w, f);
     return first;
+  }
+  static void answer_all(waiter* w, Answer const& answer) noexcept {
+    while (w) {
+      waiter* const next = w->next_;  // `complete` may destroy `w`
+      w->complete(answer);
+      w = next;
+    }
+  }
+
+  // The deadlines.
+  void wait_timed(stripe& s, waiter& w, std::size_t index) {
+    s.timed.push(w.deadline_, w);
+    try {
+      arm(s, index, w.deadline_);
+    } catch (...) {
+      s.timed.erase(w);
+      throw;
+    }
+  }
+  /// Sees to a timer at `at` or before.
+  void arm(stripe& s, std::size_t index, time_point at) {
+    if (at >= s.armed_for) return;
+    timer_id const timer = timers_.arm(index, at);
+    if (s.timer != 0) timers_.disarm(s.timer);
+    s.timer = timer;
+    s.armed_for = at;
+  }
+  void forget_deadline(stripe& s, waiter& w) noexcept {
+    if (w.heap_place == detail::deadline_heap<waiter>::outside) return;
+    s.timed.erase(w);
+    if (!s.timed.empty() || s.timer == 0) return;
+    timers_.disarm(std::exchange(s.timer, 0));
+    s.armed_for = never;
+  }
+  void take_first(stripe& s, waiter*& due, std::vector<flight_ptr>& abandoned) noexcept {
+    waiter& w = s.timed.first_item();
+    if (flight_ptr f = unlink(s, w)) {
+      try {
+        abandoned.push_back(std::move(f));
+      } catch (...) {  // it has seen `abandoned`; only its stop token is late
+      }
+    }
+    w.next_ = std::exchange(due, &w);
   }
 
   Hash hash_;
   std::size_t max_waiters_;
+  Timers timers_;
   std::atomic<bool> closed_{false};
-  mutable std::array<stripe, stripe_count> stripes_{
-      make_stripes(hash_, std::make_index_sequence<stripe_count>{})};
+  std::atomic<std::uint32_t> epoch_{0};
+  mutable std::array<stripe, stripe_count> stripes_;
 };
 
 }  // namespace kcache

@@ -21,6 +21,7 @@ namespace test {
 struct manual_policies : kcache::default_policies {
   using clock = kcache::testing::manual_clock;
   using executor = kcache::testing::manual_executor;
+  using random = kcache::seeded_random;
 };
 
 using manual_strings = kcache::group<std::string, std::string, manual_policies>;

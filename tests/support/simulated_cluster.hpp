@@ -49,6 +49,7 @@ class simulated_cluster {
     std::size_t nodes = 3;
     std::uint64_t seed = 0;  ///< of the order of tasks, and of the network's draws
     kcache::ttl ttl = kcache::ttl::never();
+    kcache::duration negative_ttl{};  ///< absence is not remembered
     unsigned max_fallback_loads = 64;
     kcache::dialect dialect = kcache::dialect::native;
     bool rings_differ = false;  ///< each node has a ring seed of its own
@@ -84,8 +85,11 @@ class simulated_cluster {
         manual_strings{{.name = "scores",
                         .capacity = 10'000,
                         .ttl = settings_.ttl,
+                        .jitter = 0,
+                        .negative_ttl = settings_.negative_ttl,
                         .max_fallback_loads = settings_.max_fallback_loads,
                         .clock = clock,
+                        .random = kcache::seeded_random{settings_.seed * 100 + i + 50},
                         .executor = work},
                        loader(i)},
         loads_of(i)}};

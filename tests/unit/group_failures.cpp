@@ -15,6 +15,7 @@
 #include <memory>
 #include <new>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <utility>
 
@@ -142,6 +143,101 @@ TEST_CASE("asynchronous gets survive every failing allocation") {
     w.g.async_get(key, [&c](strings::answer const& a) { c.hear(a); });
   });
   CHECK(failures > 3);
+}
+
+TEST_CASE("gets with a stop token survive every failing allocation") {
+  std::string const kind =
+      GENERATE(as<std::string>{}, "plain", "nested", "broken", "throws", "remote");
+  std::string const key = kind + tail;
+  bool const value = kind != "broken" && kind != "throws";
+  bool const waits = GENERATE(true, false), stops = GENERATE(true, false);
+  auto const failures = sweep(key, value, [&](world& w, counter& c) {
+    std::stop_source stop;
+    if (stops) w.work.post([stop]() mutable { stop.request_stop(); });
+    if (waits) c.hear(w.g.get(key, stop.get_token()));
+    else
+      w.g.async_get(key, stop.get_token(), w.work.now() + 1s,
+                    [&c](strings::answer const& a) { c.hear(a); });
+    w.work.run_until(w.work.now());
+  });
+  CHECK(failures > 3);
+}
+
+TEST_CASE("refreshes survive every failing allocation") {
+  // Nobody waits for them: the reader has its value, and one that failed is made again.
+  std::string const key = "plain" + tail;
+  std::size_t n = 1;
+  for (bool happened = true; happened; ++n) {
+    REQUIRE(n < 100);
+    CAPTURE(n);
+    kcache::testing::manual_clock clock;
+    test::frugal_executor const work;
+    int loads = 0;
+    strings g{{.name = "scores",
+               .capacity = 100,
+               .ttl = 10s,
+               .jitter = 0,
+               .stale_while_revalidate = 10s,
+               .clock = clock,
+               .executor = work},
+              [&](std::string const&) { return ++loads, expected; }};
+    REQUIRE(g.get(key));
+    clock.advance(12s);
+    counter c;
+    {
+      test::failing_allocation const nth{n};
+      try {
+        c.hear(g.get(key));
+        work.run_until(work.now());
+      } catch (std::bad_alloc const&) {
+      }
+      happened = nth.happened();
+    }
+    REQUIRE(c.answers == 1);  // it never takes an allocation that a reader would miss
+    REQUIRE_FALSE(c.wrong);
+    REQUIRE(g.flights() == 0);
+    clock.advance(2s);
+    REQUIRE(g.get(key));
+    work.run_until(work.now());
+    REQUIRE(loads >= 2);
+    REQUIRE_FALSE(g.get(key)->is_stale());
+    REQUIRE(work.pending() == 0);
+  }
+  CHECK(n > 4);
+}
+
+TEST_CASE("changes survive every failing allocation") {
+  // What could not be done throws, and what was there before is not served as if it were new.
+  std::string const key = "plain" + tail;
+  int const how = GENERATE(0, 1, 2, 3);
+  std::size_t n = 1;
+  for (bool happened = true; happened; ++n) {
+    REQUIRE(n < 100);
+    CAPTURE(n, how);
+    world w{true};
+    REQUIRE(w.g.get(key));
+    bool thrown = false;
+    std::string const put = "put" + tail;
+    {
+      test::failing_allocation const nth{n};
+      try {
+        if (how == 0) static_cast<void>(w.g.put(key, put));
+        if (how == 1) static_cast<void>(w.g.put_if_absent(key, put));
+        if (how == 2) static_cast<void>(w.g.invalidate(key));
+        if (how == 3) w.g.clear();
+      } catch (std::bad_alloc const&) {
+        thrown = true;
+      }
+      happened = nth.happened();
+    }
+    auto const after = w.g.peek(key);
+    if (!thrown && how == 0) REQUIRE((after && *after == put));
+    if (!thrown && how == 1) REQUIRE((after && *after == expected));
+    if (!thrown && how >= 2) REQUIRE_FALSE(after);
+    REQUIRE(w.g.get(key));
+    REQUIRE(w.g.flights() == 0);
+    REQUIRE(w.work.pending() == 0);
+  }
 }
 
 TEST_CASE("loading in place of an owner survives every failing allocation") {

@@ -36,7 +36,12 @@ struct world {
   std::shared_ptr<test::fake_origin> origin = std::make_shared<test::fake_origin>();
 
   kcache::group_options<test::manual_policies> options() {
-    return {.name = "scores", .capacity = 100, .ttl = 1min, .clock = clock, .executor = work};
+    return {.name = "scores",
+            .capacity = 100,
+            .ttl = 1min,
+            .jitter = 0,
+            .clock = clock,
+            .executor = work};
   }
   auto plain() {
     return [this](std::string const& key) {

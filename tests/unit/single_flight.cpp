@@ -119,19 +119,16 @@ TEST_CASE("whoever leaves is not told, be it the leader, and the flight goes on"
   CHECK(b.told == 0);
 }
 
-TEST_CASE("a detached flight answers those it has, may not store, and takes nobody on") {
+TEST_CASE("a detached flight answers those it has, and takes nobody on") {
   table t;
   waiter a, b;
   auto const old = join(t, "k", a)->flight;
-  CHECK(old->may_store());
   bool const all = GENERATE(false, true);
   if (all) t.detach_all();
   else t.detach("k");
-  CHECK_FALSE(old->may_store());
   CHECK(t.size() == 0);
   auto const fresh = join(t, "k", b);
   REQUIRE(fresh->leader);
-  CHECK(fresh->flight->may_store());
 
   SECTION("the old one may end first") {
     t.finish(old, 1);
@@ -174,7 +171,6 @@ TEST_CASE("closing answers all, detached flights too, and refuses joins") {
     CHECK(w->told == 1);
     CHECK(w->value == -static_cast<int>(errc::cancelled));
   }
-  CHECK_FALSE(f->may_store());
   CHECK(kcache::load_context{f}.cancelled());
   CHECK(t.size() == 0);
   t.finish(f, 1);  // the work ends later, and has nobody to tell

@@ -138,13 +138,17 @@ class group_binding final : public served_group,
  private:
   static served_value served(core_type& core, handle_type h) {
     served_value v;
-    if (h.expires_at() != never) v.remaining = h.expires_at() - core.cache().clock().now();
+    // Until it is stale: whoever asked knows nothing of our grace.
+    if (time_point const t = core.fresh_until(h); t != never) {
+      time_point const now = core.cache().clock().now();
+      v.remaining = t > now ? t - now : duration::zero();
+    }
     if constexpr (viewed_on_the_wire<V>) {
       byte_view const bytes = wire_traits<V>::view(*h);
       if constexpr (handle_type::holds_copy) {
         v.bytes = shared_bytes::of(std::string{bytes});
       } else {
-        v.bytes = shared_bytes{bytes, std::move(h)};
+        v.bytes = shared_bytes{bytes, static_cast<handle<V>&&>(h)};
       }
     } else {
       v.bytes = shared_bytes::of(wire_traits<V>::encode(*h));

@@ -2,8 +2,8 @@
 #ifndef KCACHE_DETAIL_GROUP_WAITERS_HPP
 #define KCACHE_DETAIL_GROUP_WAITERS_HPP
 /// \file
-/// Floor 3. The two ways to wait for a flight: on the stack of a blocked thread, or on the heap
-/// with a handler and a timer.
+/// Floor 3. The ways to wait for a flight: on the stack of a blocked thread, or on the heap with a
+/// handler. (For many keys at once: group_gathering.hpp.)
 
 #include <kcache/detail/current_load.hpp>
 #include <kcache/detail/unique_function.hpp>
@@ -13,8 +13,10 @@
 #include <kcache/time.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <utility>
 
 namespace kcache::detail {
@@ -47,50 +49,80 @@ class blocked_waiter final : public Flights::waiter {
   one_shot_event event_;
 };
 
-/// Owned by itself while it is in a flight, and by its timer. Whoever claims it first, the flight
-/// or the timer, calls the handler.
-template <class Flights, class Answer, class Executor>
-class async_waiter final
-    : public Flights::waiter,
-      public std::enable_shared_from_this<async_waiter<Flights, Answer, Executor>> {
+/// Owns itself from the moment it has joined until it is answered. The flight or its deadline
+/// answers, whichever takes it out first. Small: there may be a hundred thousand of them.
+template <class Flights, class Answer, class Handler>
+class async_waiter final : public Flights::waiter {
  public:
-  using handler = unique_function<void(Answer)>;
-
-  async_waiter(Executor executor, std::shared_ptr<load_state> parent, time_point deadline,
-               handler h)
-      : Flights::waiter{parent.get(), deadline},
+  async_waiter(std::shared_ptr<load_state> parent, time_point deadline, Handler h)
+      : Flights::waiter{parent.get(), deadline, true},
         parent_{std::move(parent)},
-        executor_{std::move(executor)},
-        handler_{std::move(h)} {}
+        handler_(std::move(h)) {}
   ~async_waiter() override = default;
 
-  void keep() noexcept { self_ = this->shared_from_this(); }
-  void release() noexcept { self_.reset(); }
-  void set_timer(timer_id id) noexcept { timer_.store(id, std::memory_order_release); }
-
-  [[nodiscard]] bool claim() noexcept {
-    return !claimed_.exchange(true, std::memory_order_acq_rel);
-  }
-
   void complete(Answer const& answer) noexcept override {
-    auto const self = std::move(self_);
-    if (!claim()) return;
-    cancel_timer();
-    handler_(copy_of(answer));
+    Handler h{std::move(handler_)};
+    delete this;
+    h(copy_of(answer));
   }
-  /// After a successful `claim`.
-  void answer(Answer a) { handler_(std::move(a)); }
-  void cancel_timer() noexcept {
-    if (timer_id const id = timer_.exchange(0, std::memory_order_acq_rel)) executor_.cancel(id);
-  }
+  /// Instead of waiting.
+  void refuse(Answer a) noexcept { complete(a); }
 
  private:
   std::shared_ptr<load_state> parent_;  // it may end before those that it asked for
-  Executor executor_;
-  handler handler_;
-  std::atomic<bool> claimed_{false};
-  std::atomic<timer_id> timer_{0};
-  std::shared_ptr<async_waiter> self_;
+  Handler handler_;
+};
+
+/// The same, and leaves when a token says so. Shared by its flight and by whoever starts it, since
+/// the token may say so at any moment.
+template <class Flights, class Answer, class Handler>
+class stoppable_waiter final : public Flights::waiter {
+ public:
+  stoppable_waiter(Flights& flights, std::uint64_t hash, std::shared_ptr<load_state> parent,
+                   std::stop_token stop, time_point deadline, Handler h)
+      : Flights::waiter{parent.get(), deadline, true},
+        parent_{std::move(parent)},
+        flights_{flights},
+        hash_{hash},
+        handler_(std::move(h)),
+        on_stop_{std::in_place, std::move(stop), leave_now{this}} {}
+  ~stoppable_waiter() override = default;
+
+  void complete(Answer const& answer) noexcept override {
+    on_stop_.reset();  // waits for one that is running on another thread
+    Handler h{std::move(handler_)};
+    release();
+    h(copy_of(answer));
+  }
+  /// It has joined: what the token said before that had no effect.
+  void joined(std::stop_token const& stop) noexcept {
+    if (stop.stop_requested()) leave();
+    release();
+  }
+  /// Instead of waiting: both shares.
+  void refuse(Answer a) noexcept {
+    release();
+    complete(a);
+  }
+
+ private:
+  struct leave_now {
+    stoppable_waiter* self;
+    void operator()() const noexcept { self->leave(); }
+  };
+  void leave() noexcept {
+    if (flights_.leave(hash_, *this)) complete(Answer{errc::cancelled});
+  }
+  void release() noexcept {
+    if (shares_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+  std::shared_ptr<load_state> parent_;
+  Flights& flights_;
+  std::uint64_t hash_;
+  Handler handler_;
+  std::atomic<unsigned> shares_{2};
+  std::optional<std::stop_callback<leave_now>> on_stop_;
 };
 
 }  // namespace kcache::detail

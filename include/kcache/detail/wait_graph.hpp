@@ -8,10 +8,12 @@
 /// back to where it began, nobody would ever answer. A look at the thread's own stack finds the
 /// load that asks for its own key, but not two loads on two threads that ask for each other's, nor
 /// chains through several groups; a graph does. Edges exist only for waits that begin inside a
-/// load, so that ordinary gets never come here; one mutex for the process is therefore enough.
+/// load, so that ordinary gets never come here; one mutex for the process is therefore enough, and
+/// only a load that waits pays for more than a pointer.
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -30,9 +32,12 @@ class load_node {
 
  private:
   friend class wait_graph;
-  std::vector<load_node*> waits_for_;
-  std::uint64_t seen_by_ = 0;  // the last walk that came here
-  load_node* next_to_see_ = nullptr;
+  struct waits {
+    std::vector<load_node*> waits_for;
+    std::uint64_t seen_by = 0;  // the last walk that came here
+    load_node* next_to_see = nullptr;
+  };
+  std::unique_ptr<waits> waits_;  // made by the first wait, and kept
 };
 
 class wait_graph {
@@ -42,32 +47,36 @@ class wait_graph {
   [[nodiscard]] static bool connect(load_node& from, load_node& to) {
     std::lock_guard lock{mutex_};
     if (reaches(to, from)) return false;
-    from.waits_for_.push_back(&to);
+    if (!from.waits_) from.waits_ = std::make_unique<load_node::waits>();
+    from.waits_->waits_for.push_back(&to);
     return true;
   }
 
   /// Takes one such note back.
   static void disconnect(load_node& from, load_node& to) noexcept {
     std::lock_guard lock{mutex_};
-    auto& edges = from.waits_for_;
+    auto& edges = from.waits_->waits_for;
     auto const at = std::find(edges.begin(), edges.end(), &to);
     if (at != edges.end()) edges.erase(at);
   }
 
  private:
   // Sees each node once, however many paths lead there, and keeps what is left to see in the nodes
-  // themselves: no recursion, no memory.
+  // themselves: no recursion, no memory. Who waits for nobody is the end of a path.
   static bool reaches(load_node& from, load_node const& goal) noexcept {
+    if (&from == &goal) return true;
+    if (!from.waits_) return false;
     std::uint64_t const walk = ++walks_;
-    from.seen_by_ = walk;
-    from.next_to_see_ = nullptr;
+    from.waits_->seen_by = walk;
+    from.waits_->next_to_see = nullptr;
     for (load_node* left = &from; left;) {
-      load_node& n = *left;
-      if (&n == &goal) return true;
-      left = n.next_to_see_;
-      for (load_node* next : n.waits_for_)
-        if (std::exchange(next->seen_by_, walk) != walk)
-          next->next_to_see_ = std::exchange(left, next);
+      load_node::waits const& n = *left->waits_;
+      left = n.next_to_see;
+      for (load_node* next : n.waits_for) {
+        if (next == &goal) return true;
+        if (next->waits_ && std::exchange(next->waits_->seen_by, walk) != walk)
+          next->waits_->next_to_see = std::exchange(left, next);
+      }
     }
     return false;
   }

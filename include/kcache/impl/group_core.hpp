@@ -2,56 +2,55 @@
 #ifndef KCACHE_IMPL_GROUP_CORE_HPP
 #define KCACHE_IMPL_GROUP_CORE_HPP
 /// \file
-/// Floor 3. The bodies of detail/group_core.hpp.
+/// Floor 3. The bodies of detail/group_core.hpp: how it is made, what it answers at once, changes.
+/// Beside it: what waits (group_core_waiting.hpp), what loads (group_core_loading.hpp), what asks
+/// owners (group_core_fetching.hpp).
 
 #include <kcache/detail/group_core.hpp>
 
 #include <algorithm>
-#include <optional>
+#include <iterator>
+#include <string>
 
 namespace kcache::detail {
 
-/// One call of the loader: posted to the executor, then kept by the loader's completion. However it
-/// ends, run, dropped by an executor that stopped, or dropped by the loader, its flight is
-/// finished.
 template <class K, class V, class P>
-class group_core<K, V, P>::load_task {
- public:
-  load_task(std::shared_ptr<group_core> core, flight_ptr f, load_kind kind) noexcept
-      : core_{std::move(core)}, flight_{std::move(f)}, kind_{kind} {
-    core_->running_.fetch_add(1);
-  }
-  load_task(load_task&&) noexcept = default;
-  load_task& operator=(load_task&&) = delete;
-  ~load_task() {
-    if (core_) end(errc::cancelled);
-  }
-
-  void operator()() {
-    if (core_->closed_.load()) return end(errc::cancelled);
-    core_->counts_.loads.fetch_add(1, std::memory_order_relaxed);
-    auto const core = core_;
-    auto const f = flight_;
-    core->loader_(f->key(), load_context{f},
-                  load_completion<V>{[self = std::move(*this)](result<loaded<V>> r) mutable {
-                    self.end(std::move(r));
-                  }});
-  }
-
- private:
-  void end(result<loaded<V>>&& r) noexcept {
-    auto const core = std::move(core_);
-    core->end_load(std::move(flight_), kind_, std::move(r));
-    core->load_gone();
-  }
-
-  std::shared_ptr<group_core> core_;
-  flight_ptr flight_;
-  load_kind kind_;
-};
+group_core<K, V, P>::group_core(options_type o, loader<K, V> load)
+    : options_{checked(std::move(o))},
+      executor_{options_.executor},
+      cache_{cache_options_of(options_)},
+      absences_{absence_options_of(options_)},
+      freshness_{options_.expiry, freshness_of(options_)},
+      loads_{flight_hash{options_}, options_.max_waiters, flight_timers{this, false}},
+      fetches_{flight_hash{options_}, options_.max_waiters, flight_timers{this, true}},
+      loader_{std::move(load)},
+      gate_{options_.max_loads, options_.max_queued_loads} {}
 
 template <class K, class V, class P>
-cache_options<P> group_core<K, V, P>::cache_options_of(options_type const& o) {
+auto group_core<K, V, P>::checked(options_type o) -> options_type {
+  auto const need = [](bool holds, char const* what) {
+    if (!holds)
+      throw failure{error{errc::invalid_options, std::string{"kcache: group options: "} + what}};
+  };
+  constexpr duration none{};
+  need(o.jitter >= 0 && o.jitter <= 1, "jitter must be from 0 to 1");
+  need(o.refresh_ahead >= 0, "refresh_ahead must not be negative");
+  need(o.stale_while_revalidate >= none && o.stale_if_error >= none,
+       "stale_while_revalidate and stale_if_error must not be negative");
+  need(o.retry_after >= none, "retry_after must not be negative");
+  need(o.negative_ttl >= none && o.error_ttl >= none,
+       "negative_ttl and error_ttl must not be negative");
+  need(o.negative_ttl <= o.max_negative_ttl && o.error_ttl <= o.max_negative_ttl,
+       "negative_ttl or error_ttl is more than max_negative_ttl (5 s): to remember absence for "
+       "longer raise both");
+  need(o.max_negative != 0, "max_negative must be at least 1 (negative_ttl = 0 switches it off)");
+  need(o.max_loads != 0, "max_loads must be at least 1");
+  need(o.max_batch != 0, "max_batch must be at least 1");
+  return o;
+}
+
+template <class K, class V, class P>
+cache_options<grouped<P>> group_core<K, V, P>::cache_options_of(options_type const& o) {
   return {.capacity = o.capacity,
           .ttl = o.ttl,
           .shards = o.shards,
@@ -60,224 +59,168 @@ cache_options<P> group_core<K, V, P>::cache_options_of(options_type const& o) {
           .random = o.random,
           .hash = o.hash,
           .weigher = o.weigher,
-          .expiry = o.expiry,
+          .expiry = freshness_type{o.expiry, freshness_of(o)},
           .stats = o.stats,
           .on_removal = o.on_removal};
 }
 
-/// The way to the key's owner; null if that is this node.
 template <class K, class V, class P>
-auto group_core<K, V, P>::origin_for(key_view key) -> std::shared_ptr<origin_type> {
-  if (!attached()) return nullptr;
-  std::shared_ptr<origin_type> origin;
-  {
-    std::lock_guard lock{origin_mutex_};
-    origin = origin_;
+cache_options<absent_policies<P>> group_core<K, V, P>::absence_options_of(options_type const& o) {
+  return {
+      .capacity = o.max_negative, .clock = o.clock, .random = o.random, .hash = o.hash};
+}
+
+template <class K, class V, class P>
+freshness_options group_core<K, V, P>::freshness_of(options_type const& o) {
+  return {.jitter = o.jitter,
+          .refresh_ahead = o.refresh_ahead,
+          .grace = std::max(o.stale_while_revalidate, o.stale_if_error)};
+}
+
+template <class K, class V, class P>
+timer_id group_core<K, V, P>::flight_timers::arm(std::size_t stripe, time_point at) const {
+  return core->executor_.schedule_at(
+      at, [weak = core->weak_from_this(), stripe, asks_owner = fetches] {
+        auto const c = weak.lock();
+        if (!c) return;
+        (asks_owner ? c->fetches_ : c->loads_).expire(stripe, c->executor_.now());
+      });
+}
+
+// Freshness.
+
+template <class K, class V, class P>
+bool group_core<K, V, P>::fresh(sight const& s) const noexcept {
+  return s.entry && s.now < freshness_.fresh_until(s.entry.expires_at());
+}
+
+template <class K, class V, class P>
+auto group_core<K, V, P>::aged(key_view key, sight&& s) -> handle_type {
+  if (!s.entry) return {};
+  duration const age = s.now - s.dates.written_at;
+  if (is_current(s)) return {std::move(s.entry), age, false};
+  time_point const stale_from = freshness_.fresh_until(s.entry.expires_at());
+  bool const stale = s.now >= stale_from;
+  if (stale && s.now - stale_from >= options_.stale_while_revalidate) return {};
+  if (!refresh(key) && stale) return {};
+  if (stale) count(counts_.stale);
+  return {std::move(s.entry), age, stale};
+}
+
+/// What can be served in place of an error, which is to be counted.
+template <class K, class V, class P>
+auto group_core<K, V, P>::stale_of(key_view key) -> handle_type {
+  auto found = cache_.peek_dated(key);
+  if (!found.entry) return {};
+  duration const age = found.now - found.dates.written_at;
+  time_point const stale_from = freshness_.fresh_until(found.entry.expires_at());
+  if (found.now < stale_from) return {std::move(found.entry), age, false};
+  if (found.now - stale_from >= options_.stale_if_error) return {};
+  count(counts_.stale);
+  return {std::move(found.entry), age, true};
+}
+
+template <class K, class V, class P>
+auto group_core<K, V, P>::peek(key_view key) const -> handle_type {
+  auto found = cache_.peek_dated(key);
+  if (!found.entry) return {};
+  duration const age = found.now - found.dates.written_at;
+  time_point const stale_from = freshness_.fresh_until(found.entry.expires_at());
+  if (found.now < stale_from) return {std::move(found.entry), age, false};
+  if (found.now - stale_from >= options_.stale_while_revalidate) return {};
+  return {std::move(found.entry), age, true};
+}
+
+/// Behind a reader. False, and nothing done, if another node owns the key: this one has an
+/// emergency's copy, and asks the owner when that is over.
+template <class K, class V, class P>
+bool group_core<K, V, P>::refresh(key_view key) noexcept {
+  try {
+    if (attached() && origin_for(key)) return false;
+    if (closed_.load(std::memory_order_relaxed) || absences_.peek(key)) return true;
+    K const owned(key);
+    if (auto const f = loads_.open(owned, loads_.hash_of(owned)))
+      lead_load(f, load_kind::refresh, false);
+  } catch (...) {  // the next reader tries again
   }
-  if (origin && origin->owns(key)) origin.reset();
-  return origin;
+  return true;
+}
+
+// Errors.
+
+/// Failures of the source, as against what the caller did or the source said.
+[[nodiscard]] inline bool is_failure(error const& e) noexcept {
+  return e == errc::loader_failed || e == errc::deadline || e == errc::overloaded ||
+         e == errc::unreachable;
 }
 
 template <class K, class V, class P>
-auto group_core<K, V, P>::wait_get(key_view key, time_point deadline) -> answer {
-  if (no_blocking_scope::active())
-    return error{errc::would_block,
-                 "a blocking get that has to wait, on a thread that must not (an I/O thread): "
-                 "use async_get there"};
-  auto const self = this->shared_from_this();  // the group may go while we wait
-  K const owned(key);
-  auto const origin = origin_for(key);
-  flight_table& table = origin ? fetches_ : loads_;
-  std::uint64_t const hash = table.hash_of(owned);
-  blocked w{deadline};
-  auto const joined = table.join(owned, hash, w);
-  if (!joined) return joined.error();
-  if (joined->leader) {
-    if (origin) lead_fetch(joined->flight, origin);
-    else lead_load(joined->flight, load_kind::own);
-  }
-  if (!executor_.wait_until(w.event(), deadline)) {
-    if (table.leave(hash, w)) return errc::deadline;
-    w.event().block_until(never);  // the answer is being handed over at this moment
-  }
-  return w.take();
+auto group_core<K, V, P>::known_absent(key_view key) -> std::optional<answer> {
+  auto const a = absences_.get(key);
+  if (!a) return std::nullopt;
+  if (may_be_stale() && is_failure(a->why))
+    if (auto stale = stale_of(key)) return answer{std::move(stale)};
+  if (!a->answers) return std::nullopt;
+  count(counts_.absent);
+  return answer{a->why};
+}
+
+/// The answer, or a stale value in its place.
+template <class K, class V, class P>
+auto group_core<K, V, P>::settled(key_view key, answer&& a) -> answer {
+  if (!a && may_be_stale() && is_failure(a.error()))
+    if (auto stale = stale_of(key)) return answer{std::move(stale)};
+  return std::move(a);
 }
 
 template <class K, class V, class P>
-void group_core<K, V, P>::async_get(key_view key, std::shared_ptr<load_state> parent,
-                                    time_point deadline, handler h) {
-  if (auto hit = cache_.get(key)) return h(std::move(hit));
-  K const owned(key);
-  if (auto const origin = origin_for(key))
-    wait_async(fetches_, owned, std::move(parent), deadline, std::move(h),
-               [this, &origin](flight_ptr const& f) { lead_fetch(f, origin); });
-  else
-    wait_async(loads_, owned, std::move(parent), deadline, std::move(h),
-               [this](flight_ptr const& f) { lead_load(f, load_kind::own); });
-}
-
-template <class K, class V, class P>
-void group_core<K, V, P>::serve(K const& key, load_kind kind, time_point deadline, handler h) {
-  wait_async(loads_, key, nullptr, deadline, std::move(h),
-             [this, kind](flight_ptr const& f) { lead_load(f, kind); });
-}
-
-template <class K, class V, class P>
-template <class Lead>
-void group_core<K, V, P>::wait_async(flight_table& table, K const& key,
-                                     std::shared_ptr<load_state> parent, time_point deadline,
-                                     handler h, Lead lead) {
-  auto const core = this->shared_from_this();  // the group may go in a handler
-  auto const w =
-      std::make_shared<asynchronous>(executor_, std::move(parent), deadline, std::move(h));
-  auto const refuse = [&w](error e) {
-    w->release();
-    if (!w->claim()) return;
-    w->cancel_timer();
-    w->answer(std::move(e));
+template <class Handler>
+auto group_core<K, V, P>::settling(K const& key, Handler h) {
+  // `K(key)`: a capture of `key` would be const, and copied where it should be moved.
+  return [core = this->shared_from_this(), key = K(key), h = std::move(h)](answer a) mutable {
+    h(core->settled(storage_traits<K>::view(key), std::move(a)));
   };
-  try {
-    std::uint64_t const hash = table.hash_of(key);
-    if (deadline != never)
-      w->set_timer(executor_.schedule_at(
-          deadline, [w, hash, &table, core] {
-            if (!w->claim()) return;
-            if (table.leave(hash, *w)) w->release();
-            w->answer(errc::deadline);
-          }));
-    w->keep();
-    auto const joined = table.join(key, hash, *w);
-    if (!joined) return refuse(joined.error());
-    if (joined->leader) lead(joined->flight);
-  } catch (...) {
-    refuse(current_failure());
-  }
+}
+
+// Changes.
+
+/// From here on no load that has begun may store, and no get may join one.
+template <class K, class V, class P>
+void group_core<K, V, P>::supersede(K const& key) noexcept {
+  std::uint64_t const hash = loads_.hash_of(key);
+  generations_.raise(hash);
+  if constexpr (!faults::join_detached) loads_.detach(key, hash);
 }
 
 template <class K, class V, class P>
-void group_core<K, V, P>::lead_load(flight_ptr const& f, load_kind kind) noexcept {
-  // The flight that was here before may have stored between our miss and our join.
-  if (auto h = cache_.peek(f->key())) return loads_.finish(f, std::move(h));
-  if (kind == load_kind::fallback) {
-    if (fallbacks_.fetch_add(1) >= options_.max_fallback_loads) {
-      fallbacks_.fetch_sub(1);
-      return loads_.finish(f, error{errc::overloaded});
-    }
-    counts_.fallback_loads.fetch_add(1, std::memory_order_relaxed);
-  }
-  load_task t{this->shared_from_this(), f, kind};
-  try {
-    executor_.post(std::move(t));
-  } catch (...) {  // no memory or no thread; the task, wherever it got to, has finished the flight
-  }
+void group_core<K, V, P>::invalidate(key_view key) {
+  K const owned(key);
+  supersede(owned);
+  absences_.erase(key);
+  cache_.erase(key);
 }
 
 template <class K, class V, class P>
-void group_core<K, V, P>::end_load(flight_ptr const& f, load_kind kind,
-                                   result<loaded<V>>&& r) noexcept {
-  if (kind == load_kind::fallback) fallbacks_.fetch_sub(1);
-  auto const relaxed = std::memory_order_relaxed;
-  auto& recorder = cache_.recorder();
-  if (r) {
-    recorder.on_load();
-    std::optional<answer> a;
-    try {
-      a.emplace(store(*f, kind, std::move(*r)));
-    } catch (...) {
-      a.emplace(errc::overloaded);  // no memory for the value
-    }
-    return loads_.finish(f, *a);
-  }
-  if (r.error() == errc::cancelled && !closed_.load() && loads_.finish_if_alone(f)) return;
-  if (r.error() == errc::cancelled && !closed_.load() && f->revived.exchange(false)) {
-    // It gave up when nobody waited; now somebody does again.
-    return lead_load(f, kind);
-  }
-  if (r.error() == errc::not_found) {
-    recorder.on_load();
-    counts_.not_found.fetch_add(1, relaxed);
-  } else if (!(r.error() == errc::cancelled)) {
-    recorder.on_load_failure();
-    counts_.load_failures.fetch_add(1, relaxed);
-  }
-  loads_.finish(f, std::move(r).error());
+template <class Key, class Value>
+auto group_core<K, V, P>::put(Key&& key, Value&& value, ttl lives, bool only_if_absent)
+    -> put_outcome {
+  K owned(std::forward<Key>(key));
+  supersede(owned);
+  absences_.erase(storage_traits<K>::view(owned));
+  return only_if_absent
+             ? cache_.put_if_absent(std::move(owned), std::forward<Value>(value), lives)
+             : cache_.put(std::move(owned), std::forward<Value>(value), lives);
 }
 
 template <class K, class V, class P>
-auto group_core<K, V, P>::store(flight const& f, load_kind kind, loaded<V> v) -> answer {
-  ttl lives = v.expires.value_or(options_.ttl);
-  if (kind == load_kind::foreign)
-    return cache_type::detached(std::move(v.value), lives.expires_at(cache_.clock().now()));
-  if (kind == load_kind::fallback) lives = ttl::shorter(lives, options_.fallback_ttl);
-  else lives = v.expires;
-  return cache_.put_if(f.key(), std::move(v.value), [&f] { return f.may_store(); }, lives).entry;
-}
-
-template <class K, class V, class P>
-void group_core<K, V, P>::lead_fetch(flight_ptr const& f,
-                                     std::shared_ptr<origin_type> const& origin) noexcept {
-  if (auto h = cache_.peek(f->key())) return fetches_.finish(f, std::move(h));
-  ask_owner(f, origin);
-}
-
-template <class K, class V, class P>
-void group_core<K, V, P>::ask_owner(flight_ptr const& f,
-                                    std::shared_ptr<origin_type> const& origin) noexcept {
-  counts_.fetches.fetch_add(1, std::memory_order_relaxed);
-  try {
-    // Long enough for everyone who waits now; whoever comes later and may wait longer makes us ask
-    // again (end_fetch), so that no caller fails by another's deadline.
-    time_point deadline = fetches_.latest_deadline(*f);
-    if (deadline == never || deadline == time_point::min()) deadline = default_deadline();
-    origin->fetch(f->key(), deadline,
-                  [core = this->shared_from_this(), f, origin, deadline](fetch_outcome<V> outcome) {
-                    core->end_fetch(f, origin, deadline, std::move(outcome));
-                  });
-  } catch (...) {
-    end_fetch(f, origin, never, error{errc::overloaded});
+void group_core<K, V, P>::clear() {
+  generations_.raise_all();
+  if constexpr (!faults::join_detached) {
+    loads_.detach_all();
+    fetches_.detach_all();
   }
-}
-
-template <class K, class V, class P>
-void group_core<K, V, P>::end_fetch(flight_ptr const& f,
-                                    std::shared_ptr<origin_type> const& origin, time_point asked,
-                                    fetch_outcome<V>&& outcome) noexcept {
-  if (auto* v = std::get_if<loaded<V>>(&outcome)) {
-    std::optional<answer> a;
-    try {
-      a.emplace(cache_type::detached(std::move(v->value),
-                                     v->expires.expires_at(cache_.clock().now())));
-    } catch (...) {
-      a.emplace(errc::overloaded);
-    }
-    return fetches_.finish(f, *a);
-  }
-  counts_.fetch_failures.fetch_add(1, std::memory_order_relaxed);
-  if (std::holds_alternative<load_here>(outcome)) return fall_back(f);
-  auto& e = std::get<error>(outcome);
-  if (e == errc::deadline) {
-    // Somebody may have joined since who can wait longer than we asked for.
-    time_point const latest = fetches_.latest_deadline(*f);
-    if (latest > asked && (latest != never || executor_.now() >= asked))
-      return ask_owner(f, origin);
-  }
-  fetches_.finish(f, std::move(e));
-}
-
-template <class K, class V, class P>
-void group_core<K, V, P>::fall_back(flight_ptr const& f) noexcept {
-  try {
-    wait_async(loads_, f->key(), f, never,
-               [core = this->shared_from_this(), f](answer a) { core->fetches_.finish(f, a); },
-               [this](flight_ptr const& load) { lead_load(load, load_kind::fallback); });
-  } catch (...) {
-    fetches_.finish(f, errc::overloaded);
-  }
-}
-
-template <class K, class V, class P>
-void group_core<K, V, P>::load_gone() noexcept {
-  if (running_.fetch_sub(1) == 1 && closed_.load()) drained_.set();
+  absences_.clear();
+  cache_.clear();
 }
 
 template <class K, class V, class P>
@@ -293,8 +236,39 @@ void group_core<K, V, P>::close() noexcept {
   answer const cancelled{errc::cancelled};
   fetches_.close(cancelled);
   loads_.close(cancelled);
+  gate_.clear();
   if (running_.load() != 0)
     executor_.wait_until(drained_, after(executor_.now(), options_.drain));
+}
+
+template <class K, class V, class P>
+kcache::explanation group_core<K, V, P>::explain(key_view key) const {
+  kcache::explanation e;
+  if (auto const found = cache_.peek_dated(key); found.entry) {
+    e.cached = true;
+    e.stale = !fresh(found);
+    e.age = found.now - found.dates.written_at;
+    time_point const until = freshness_.fresh_until(found.entry.expires_at());
+    if (until != never) e.lives = until - found.now;
+    if (found.dates.refresh_at < until) e.refresh_in = found.dates.refresh_at - found.now;
+  }
+  if constexpr (requires { cache_.hits_of(key); }) e.hits = cache_.hits_of(key);
+  if (auto const a = absences_.peek(key); a && a->answers) {
+    e.absent = true;
+    e.reason = a->why.message();
+  }
+  K const owned(key);
+  if (auto const load = loads_.look(owned)) {
+    e.loading = true;
+    e.queued = load->first->stage.load() == queued;
+    e.waiters = load->second;
+  }
+  if (auto const fetch = fetches_.look(owned)) {
+    e.fetching = true;
+    e.waiters += fetch->second;
+  }
+  e.load_queue = gate_.waiting();
+  return e;
 }
 
 template <class K, class V, class P>
@@ -308,6 +282,11 @@ group_stats group_core<K, V, P>::stats() const {
   s.load_failures = count(counts_.load_failures);
   s.not_found = count(counts_.not_found);
   s.fallback_loads = count(counts_.fallback_loads);
+  s.refreshes = count(counts_.refreshes);
+  s.batches = count(counts_.batches);
+  s.shed = count(counts_.shed);
+  s.absent = count(counts_.absent);
+  s.stale = count(counts_.stale);
   s.fetches = count(counts_.fetches);
   s.fetch_failures = count(counts_.fetch_failures);
   s.served = count(counts_.served);

@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef KCACHE_IMPL_GROUP_CORE_LOADING_HPP
+#define KCACHE_IMPL_GROUP_CORE_LOADING_HPP
+/// \file
+/// Floor 3. The bodies of detail/group_core.hpp that load.
+///
+/// A load has a place from the gate, or waits for one. Its flight's stage says where it stands:
+/// whoever moves it from `queued` to `begun` starts it, be it who takes it out of the queue or a
+/// load that waits for it and must not wait for the queue. Once begun it is a task, and however the
+/// task ends, run, dropped by an executor that stopped, or dropped by the loader, its flight is
+/// finished and its place given to the next.
+
+#include <kcache/detail/group_core.hpp>
+
+#include <algorithm>
+#include <span>
+
+namespace kcache::detail {
+
+/// One call of the loader: posted to the executor, then kept by the loader's completion.
+template <class K, class V, class P>
+class group_core<K, V, P>::load_task {
+ public:
+  load_task(std::shared_ptr<group_core> core, flight_ptr f) noexcept
+      : core_{std::move(core)}, flight_{std::move(f)} {
+    core_->running_.fetch_add(1);
+  }
+  load_task(load_task&&) noexcept = default;
+  load_task& operator=(load_task&&) = delete;
+  ~load_task() {
+    if (core_) end(errc::cancelled);
+  }
+
+  void operator()() {
+    flight& f = *flight_;
+    if (core_->closed_.load() || f.abandoned.load()) return end(errc::cancelled);
+    count(core_->counts_.loads);
+    if (kind_of(f) == load_kind::refresh) count(core_->counts_.refreshes);
+    auto const core = core_;
+    auto const kept = flight_;
+    f.generation = core->generations_.of(f.hash());
+    begun_ = core->executor_.now();
+    core->loader_(f.key(), load_context{kept},
+                  load_completion<V>{[self = std::move(*this)](result<loaded<V>> r) mutable {
+                    self.end(std::move(r));
+                  }});
+  }
+
+ private:
+  void end(result<loaded<V>>&& r) noexcept {
+    auto const core = std::move(core_);
+    auto const f = std::move(flight_);
+    duration const took = begun_ == time_point{} ? duration{} : core->executor_.now() - begun_;
+    core->end_load(f, std::move(r), took);
+    core->give_back();
+    core->load_gone();
+  }
+
+  std::shared_ptr<group_core> core_;
+  flight_ptr flight_;
+  time_point begun_{};
+};
+
+/// One call of `load_many`.
+template <class K, class V, class P>
+class group_core<K, V, P>::batch_task {
+ public:
+  batch_task(std::shared_ptr<group_core> core, std::vector<flight_ptr> fs) noexcept
+      : core_{std::move(core)}, flights_{std::move(fs)} {
+    core_->running_.fetch_add(1);
+  }
+  batch_task(batch_task&&) noexcept = default;
+  batch_task& operator=(batch_task&&) = delete;
+  ~batch_task() {
+    if (core_) end(errc::cancelled);
+  }
+
+  void operator()() {
+    if (core_->closed_.load()) return end(errc::cancelled);
+    node together;
+    std::vector<K> keys;
+    std::vector<result<loaded<V>>> answers;
+    time_point const began = core_->executor_.now();
+    std::size_t waiting = 0;  // flights that are known to wait for this load
+    try {
+      keys.reserve(flights_.size());
+      for (auto const& f : flights_) {
+        f->generation = core_->generations_.of(f->hash());
+        keys.push_back(f->key());
+      }
+      for (auto const& f : flights_) {
+        static_cast<void>(wait_graph::connect(*f, together));
+        ++waiting;
+      }
+      count(core_->counts_.loads, keys.size());
+      count(core_->counts_.batches);
+      load_scope const inside{&together};
+      answers = core_->loader_.load_many(keys);
+    } catch (...) {  // no memory: what is missing below is answered so
+    }
+    for (std::size_t i = 0; i != waiting; ++i) wait_graph::disconnect(*flights_[i], together);
+    auto const core = core_;
+    duration const took = core->executor_.now() - began;
+    for (std::size_t i = 0; i != flights_.size(); ++i) {
+      auto const f = std::move(flights_[i]);
+      core->end_load(f, i < answers.size() ? std::move(answers[i]) : errc::overloaded, took);
+    }
+    flights_.clear();
+    end(errc::cancelled);
+  }
+
+ private:
+  struct node : load_node {};
+
+  void end(errc why) noexcept {
+    auto const core = std::move(core_);
+    for (auto const& f : flights_) core->end_load(f, why, {});
+    core->give_back();
+    core->load_gone();
+  }
+
+  std::shared_ptr<group_core> core_;
+  std::vector<flight_ptr> flights_;
+};
+
+/// For who leads a flight.
+template <class K, class V, class P>
+void group_core<K, V, P>::lead_load(flight_ptr const& f, load_kind kind, bool nested) noexcept {
+  f->kind = static_cast<std::uint8_t>(kind);
+  if (finish_if_known(f)) return;
+  if (kind == load_kind::fallback) {
+    if (fallbacks_.fetch_add(1) >= options_.max_fallback_loads) {
+      fallbacks_.fetch_sub(1);
+      return loads_.finish(f, errc::overloaded);
+    }
+    count(counts_.fallback_loads);
+  }
+  enter_gate(f, nested);
+}
+
+/// The second look: the flight that was here before may have stored between our miss and our join,
+/// and somebody may have put while we were in the queue.
+template <class K, class V, class P>
+bool group_core<K, V, P>::finish_if_known(flight_ptr const& f) noexcept {
+  if constexpr (faults::no_second_look) return false;
+  auto const key = storage_traits<K>::view(f->key());
+  auto found = cache_.peek_dated(key);
+  bool const done = kind_of(*f) == load_kind::refresh
+                        ? found.entry && found.now < found.dates.refresh_at
+                        : fresh(found);
+  if (done) {
+    loads_.finish(f, handle_type{std::move(found.entry), found.now - found.dates.written_at,
+                                 false});
+    return true;
+  }
+  if (kind_of(*f) == load_kind::refresh) return false;
+  auto const a = absences_.peek(key);
+  if (!a || !a->answers) return false;
+  answer known{errc::overloaded};
+  try {
+    known = answer{a->why};
+  } catch (...) {  // no memory for its words
+  }
+  loads_.finish(f, known);
+  return true;
+}
+
+template <class K, class V, class P>
+void group_core<K, V, P>::enter_gate(flight_ptr const& f, bool nested) noexcept {
+  if (nested || !advance(*f, opened, queued)) {
+    gate_.enter_anyway();
+    f->stage.store(begun);
+    if (!start_load(f)) leave_gate();
+    return;
+  }
+  pending p{f, {}};
+  auto const entered = enter_or_displace(p);
+  if (entered == gate_answer::wait) return;
+  bool const ours = advance(*f, queued, begun);  // else another load has begun it
+  if (entered == gate_answer::run) {
+    if (!ours || !start_load(f)) leave_gate();
+    return;
+  }
+  if (!ours) return;
+  count(counts_.shed);
+  if (kind_of(*f) == load_kind::fallback) fallbacks_.fetch_sub(1);
+  loads_.finish(f, error{errc::overloaded});
+}
+
+/// Where the queue is full, loads at its head that everybody has left make way.
+template <class K, class V, class P>
+gate_answer group_core<K, V, P>::enter_or_displace(pending& p) noexcept {
+  try {
+    for (;;) {
+      gate_answer const entered = gate_.enter(p);
+      if (entered != gate_answer::refused) return entered;
+      auto const old = gate_.take_first_if(
+          [](pending const& first) { return first.one && first.one->abandoned.load(); });
+      if (!old) return entered;
+      flight_ptr const& f = old->one;
+      if (!advance(*f, queued, begun)) continue;  // another load has begun it
+      if (loads_.finish_if_alone(f)) {
+        if (kind_of(*f) == load_kind::fallback) fallbacks_.fetch_sub(1);
+        continue;
+      }
+      gate_.enter_anyway();  // somebody has joined it, after all
+      if (!start_load(f)) leave_gate();
+    }
+  } catch (...) {  // no memory to wait in
+    return gate_answer::refused;
+  }
+}
+
+/// A load waits for this one, which then must not wait for its turn.
+template <class K, class V, class P>
+void group_core<K, V, P>::overtake(flight_ptr const& f) noexcept {
+  if (advance(*f, opened, hurried) || !advance(*f, queued, begun)) return;
+  gate_.enter_anyway();
+  if (!start_load(f)) leave_gate();
+}
+
+/// It has a place and has begun. False if that came to nothing: the place is the caller's again.
+template <class K, class V, class P>
+bool group_core<K, V, P>::start_load(flight_ptr const& f) noexcept {
+  return post(load_task{this->shared_from_this(), f});
+}
+
+/// False if the executor dropped the task at once, since it has stopped, say: the task has ended
+/// its load, and its place is the caller's to give on.
+template <class K, class V, class P>
+template <class Task>
+bool group_core<K, V, P>::post(Task&& t) noexcept {
+  posting here{this, posting_};
+  posting_ = &here;
+  try {
+    executor_.post(std::forward<Task>(t));
+  } catch (...) {  // no memory or no thread; the task, wherever it got to, has finished its load
+  }
+  posting_ = here.outer;
+  for (; here.places > 1; --here.places) leave_gate();
+  return here.places == 0;
+}
+
+/// For who leads several flights.
+template <class K, class V, class P>
+void group_core<K, V, P>::load_many(std::vector<flight_ptr>&& fs, bool nested) noexcept {
+  std::erase_if(fs, [this](flight_ptr const& f) {
+    f->kind = static_cast<std::uint8_t>(load_kind::own);
+    return finish_if_known(f);
+  });
+  auto const most = static_cast<std::ptrdiff_t>(options_.max_batch);
+  auto from = fs.begin();
+  try {
+    for (; fs.end() - from > most; from += most)
+      enter_gate(std::vector<flight_ptr>(from, from + most), nested);
+  } catch (...) {  // no memory: one call for all that are left, then
+  }
+  fs.erase(fs.begin(), from);
+  if (!fs.empty()) enter_gate(std::move(fs), nested);
+}
+
+template <class K, class V, class P>
+void group_core<K, V, P>::enter_gate(std::vector<flight_ptr>&& fs, bool nested) noexcept {
+  if (nested) {
+    gate_.enter_anyway();
+    if (!start_many(std::move(fs))) leave_gate();
+    return;
+  }
+  // Those that another load waits for already go alone, at once.
+  std::erase_if(fs, [this](flight_ptr const& f) {
+    if (advance(*f, opened, queued)) return false;
+    gate_.enter_anyway();
+    f->stage.store(begun);
+    if (!start_load(f)) leave_gate();
+    return true;
+  });
+  if (fs.empty()) return;
+  pending p{nullptr, std::move(fs)};
+  auto const entered = enter_or_displace(p);
+  if (entered == gate_answer::wait) return;
+  if (entered == gate_answer::run) {
+    if (!start(std::move(p))) leave_gate();
+    return;
+  }
+  for (auto const& f : p.many) {
+    if (!advance(*f, queued, begun)) continue;
+    count(counts_.shed);
+    loads_.finish(f, error{errc::overloaded});
+  }
+}
+
+template <class K, class V, class P>
+bool group_core<K, V, P>::start_many(std::vector<flight_ptr>&& fs) noexcept {
+  for (auto const& f : fs) f->stage.store(begun);
+  return post(batch_task{this->shared_from_this(), std::move(fs)});
+}
+
+/// A load has ended. Where this thread is posting one, that was dropped: then it is left to who
+/// posts, or each load of a long queue would begin inside the one before.
+template <class K, class V, class P>
+void group_core<K, V, P>::give_back() noexcept {
+  for (posting* p = posting_; p; p = p->outer) {
+    if (p->core != this) continue;
+    ++p->places;
+    return;
+  }
+  leave_gate();
+}
+
+/// Gives a place back, and with it starts what waits for one.
+template <class K, class V, class P>
+void group_core<K, V, P>::leave_gate() noexcept {
+  while (auto next = gate_.leave())
+    if (start(std::move(*next))) return;
+}
+
+/// Starts what has a place now; false if there was nothing left of it to do.
+template <class K, class V, class P>
+bool group_core<K, V, P>::start(pending&& p) noexcept {
+  auto const is_over = [this](flight_ptr const& f) {
+    if (!advance(*f, queued, begun)) return true;
+    bool const unwanted = f->abandoned.load() && loads_.finish_if_alone(f);
+    if (!unwanted && !finish_if_known(f)) return false;
+    if (kind_of(*f) == load_kind::fallback) fallbacks_.fetch_sub(1);
+    return true;
+  };
+  if (p.one) return !is_over(p.one) && start_load(p.one);
+  std::erase_if(p.many, is_over);
+  return !p.many.empty() && start_many(std::move(p.many));
+}
+
+template <class K, class V, class P>
+void group_core<K, V, P>::end_load(flight_ptr const& f, result<loaded<V>>&& r,
+                                   duration took) noexcept {
+  load_kind const kind = kind_of(*f);
+  if (kind == load_kind::fallback) fallbacks_.fetch_sub(1);
+  if (r) {
+    cache_.recorder().on_load();
+    std::optional<answer> a;
+    try {
+      a.emplace(store(*f, std::move(*r), took));
+    } catch (...) {
+      a.emplace(errc::overloaded);  // no memory for the value
+    }
+    return loads_.finish(f, *a);
+  }
+  bool const asked_to_stop = f->begin_anew();
+  if (!closed_.load() && (asked_to_stop || r.error() == errc::cancelled)) {
+    if (f->abandoned.load() && loads_.finish_if_alone(f)) return;
+    if (f->revived.exchange(false) || asked_to_stop) {
+      // It gave up when nobody waited; now somebody does again.
+      f->stage.store(opened);
+      return lead_load(f, kind, true);
+    }
+  }
+  end_failed(f, std::move(r).error());
+}
+
+template <class K, class V, class P>
+void group_core<K, V, P>::end_failed(flight_ptr const& f, error&& e) noexcept {
+  if (e == errc::not_found) {
+    cache_.recorder().on_load();
+    count(counts_.not_found);
+  } else if (!(e == errc::cancelled)) {
+    cache_.recorder().on_load_failure();
+    count(counts_.load_failures);
+  }
+  try {
+    remember(*f, e);
+  } catch (...) {  // then it is not remembered
+  }
+  loads_.finish(f, answer{std::move(e)});
+}
+
+template <class K, class V, class P>
+bool group_core<K, V, P>::may_store(flight const& f) const noexcept {
+  if (closed_.load()) return false;
+  if constexpr (faults::store_unchecked) return true;
+  if (faults::refresh_unchecked && kind_of(f) == load_kind::refresh) return true;
+  return generations_.of(f.hash()) == f.generation;
+}
+
+template <class K, class V, class P>
+auto group_core<K, V, P>::store(flight const& f, loaded<V> v, duration took) -> answer {
+  ttl const lives = v.expires.value_or(options_.ttl);
+  switch (kind_of(f)) {
+    case load_kind::foreign:
+      return handle_type{
+          cache_type::detached(std::move(v.value), lives.expires_at(cache_.clock().now()))};
+    case load_kind::fallback:
+      return handle_type{cache_
+                             .put_if(f.key(), std::move(v.value), [&] { return may_store(f); },
+                                     ttl::shorter(lives, options_.fallback_ttl), took)
+                             .entry};
+    default:
+      return handle_type{cache_
+                             .put_if(f.key(), std::move(v.value), [&] { return may_store(f); },
+                                     v.expires, took)
+                             .entry};
+  }
+}
+
+/// What came of a load that brought no value.
+template <class K, class V, class P>
+void group_core<K, V, P>::remember(flight const& f, error const& e) {
+  if (kind_of(f) == load_kind::foreign) return;
+  bool const gone = e == errc::not_found;
+  if (!gone && !is_failure(e)) return;
+  auto const key = storage_traits<K>::view(f.key());
+  if (gone) cache_.erase_if(key, [&] { return may_store(f); });
+  duration lives = gone ? options_.negative_ttl : options_.error_ttl;
+  bool const answers = lives > duration::zero();
+  if (!answers && !gone && cache_.contains(key)) lives = options_.retry_after;
+  if (lives <= duration::zero()) return;
+  absences_.put_if(f.key(), absence{e, answers}, [&] { return may_store(f); }, lives);
+}
+
+template <class K, class V, class P>
+void group_core<K, V, P>::load_gone() noexcept {
+  if (running_.fetch_sub(1) == 1 && closed_.load()) drained_.set();
+}
+
+}  // namespace kcache::detail
+
+#endif
