@@ -2,6 +2,7 @@
 // The examples in the headers of floor 4 and above that need a transport; built, and run where they
 // do not ask for a fixed port or for another machine.
 #include <kcache/beast/async_get.hpp>
+#include <kcache/beast/coroutine_loader.hpp>
 #include <kcache/beast/mount.hpp>
 #include <kcache/beast/server.hpp>
 #include <kcache/cluster/loopback_transport.hpp>
@@ -20,6 +21,13 @@
 #include <utility>
 
 using namespace std::chrono_literals;
+
+// Not in the unnamed namespace: the example below is an included file, and g++ takes a coroutine's
+// frame that holds one of them for a header's.
+struct user {};
+struct database {
+  boost::asio::awaitable<user> find_user(std::string const&) { co_return user{}; }
+};
 
 namespace {
 
@@ -90,9 +98,16 @@ void mount() {
 #include "examples/beast/async_get.hpp/1"
 }
 
+void coroutines() {
+  net::io_context io;
+  database db;
+#include "examples/beast/coroutine_loader.hpp/1"
+}
+
 }  // namespace
 
 int main() {
+  coroutines();
   bundles();
   loopback();
   options();

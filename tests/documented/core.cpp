@@ -4,6 +4,7 @@
 #include <kcache/cluster/cluster.hpp>
 #include <kcache/cluster/wire_traits.hpp>
 #include <kcache/group.hpp>
+#include <kcache/policies/key_counting_stats.hpp>
 #include <kcache/policies/ticking_clock.hpp>
 #include <kcache/testing/codec_laws.hpp>
 #include <kcache/testing/eviction_bench.hpp>
@@ -11,8 +12,10 @@
 #include <kcache/testing/manual_clock.hpp>
 #include <kcache/testing/manual_executor.hpp>
 #include <kcache/testing/plain_codec.hpp>
+#include <kcache/testing/scripted_loader.hpp>
 #include <kcache/testing/simulated_network.hpp>
 
+#include <cassert>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -23,10 +26,14 @@
 using namespace std::chrono_literals;
 
 // examples/loader.hpp/1: not code
+// examples/loader.hpp/2: not code
 // examples/cluster/fetch_fsm.hpp/1: not code
 // examples/cluster/peer_health.hpp/1: not code
 
 namespace {
+
+struct my_policies : kcache::default_policies {};
+#include "examples/policies/faults.hpp/1"
 
 // What the examples take for granted.
 struct page {
@@ -137,6 +144,12 @@ void policies() {
     c.clear();
   }
   {
+#include "examples/policies/key_counting_stats.hpp/1"
+    c.put(17, {});
+    static_cast<void>(c.get(17));
+    expect(c.hits_of(17) == 1, "a cache that counts hits by key");
+  }
+  {
 #include "examples/policies/stats.hpp/1"
     c.put(1, {});
     expect(c.stats().hits == 0, "a cache without counters");
@@ -178,6 +191,12 @@ void groups() {
   }
 }
 
+void scripted_loads() {
+  used = 0;
+#include "examples/testing/scripted_loader.hpp/1"
+  expect(used == 3 * 630 && load.most_running() == 2, "three callers, one load; two keys at once");
+}
+
 void simulation() {
   kcache::testing::manual_clock t;
   kcache::testing::manual_executor e{t};
@@ -195,5 +214,6 @@ int main() {
   policies();
   time_and_executor();
   groups();
+  scripted_loads();
   simulation();
 }
