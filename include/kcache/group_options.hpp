@@ -59,7 +59,8 @@ struct group_options {
   // The source.
 
   /// How many loads may run at once, a `load_many` counting as one. A load that another load waits
-  /// for comes on top: it would never be done otherwise.
+  /// for comes on top: it would never be done otherwise. (Loaders that block also share the
+  /// executor's threads, 16 by default.)
   unsigned max_loads = 64;
   /// How many keys a `load_many` is asked for at most; `get_many` makes more calls for more.
   std::size_t max_batch = 1'000;
