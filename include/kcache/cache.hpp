@@ -231,6 +231,9 @@ class cache {
   /// moved from all the same.
   template <storable_as<Key> K = Key, storable_as<Value> V = Value>
   put_result_type put_if_absent(K&& key, V&& value, kcache::ttl time_to_live = {});
+  /// The same if `guard()` says so, too: called as that of `put_if`, if there is no entry.
+  template <storable_as<Key> K = Key, storable_as<Value> V = Value, std::predicate Guard>
+  put_result_type put_if_absent(K&& key, V&& value, kcache::ttl time_to_live, Guard guard);
   /// A handle to a value that is in no cache. May throw std::bad_alloc, and what a move throws.
   [[nodiscard]] static handle_type detached(Value value, time_point expires_at = never);
 

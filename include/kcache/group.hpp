@@ -118,8 +118,9 @@ class group {
   }
 
   /// Calls `h(answer)` exactly once: before `async_get` returns on a hit, else later, on a thread
-  /// of the executor or the transport, or the one that asks `stop` to stop; `h` must not throw. In
-  /// an asynchronous loader pass its context on, so that a circle of loads is found.
+  /// of the executor or the transport, or the one that asks `stop` to stop; `h` must not throw,
+  /// nor block for long: others may wait for their answers behind it. In an asynchronous loader
+  /// pass its context on, so that a circle of loads is found.
   template <std::invocable<answer> Handler>
     requires(!completion_token<Handler>)
   void async_get(key_view key, Handler h) {

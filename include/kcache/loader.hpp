@@ -121,7 +121,8 @@ class load_context {
   [[nodiscard]] bool cancelled() const noexcept {
     return state_ && state_->abandoned.load(std::memory_order_relaxed);
   }
-  /// The same as a token, for what can be woken by one. A load that was asked to stop and joined
+  /// The same as a token, for what can be woken by one. Its callbacks run on the thread of whoever
+  /// left last, and must not block. A load that was asked to stop and joined
   /// again at that moment is called again if it gives up. Not for `load_many`, whose token never
   /// asks. May throw bad_alloc.
   [[nodiscard]] std::stop_token stop_token() const {

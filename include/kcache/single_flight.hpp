@@ -217,8 +217,8 @@ class single_flight {
         while (!s.timed.empty()) take_first(s, due, abandoned);
       }
     }
+    answer_all(due, errc::deadline);  // from here on we may be gone
     for (auto const& f : abandoned) f->request_stop();
-    answer_all(due, errc::deadline);
   }
 
   /// Ends a flight: whoever joins from now on opens a new one. Answers all waiters.
@@ -237,13 +237,14 @@ class single_flight {
     return true;
   }
 
-  /// Takes the key's flight, if there is one, off the table: see the essay.
-  void detach(Key const& key, std::uint64_t hash) noexcept {
+  /// Takes the key's flight, if there is one, off the table: see the essay. Throws what comparing
+  /// keys throws.
+  void detach(Key const& key, std::uint64_t hash) {
     stripe& s = stripe_of(hash);
     std::lock_guard lock{s.mutex};
     if (flight** const at = find(s, key, hash)) unchain(s, at);
   }
-  void detach(Key const& key) noexcept { detach(key, hash_(key)); }
+  void detach(Key const& key) { detach(key, hash_(key)); }
   /// Detaches every flight. O(1).
   void detach_all() noexcept { epoch_.fetch_add(1, std::memory_order_acq_rel); }
 
@@ -389,7 +390,10 @@ class single_flight {
     if (f.first_) f.first_->previous_ = &w;
     f.first_ = &w;
     ++f.waiters_;
-    if (f.abandoned.exchange(false, std::memory_order_relaxed)) f.revived.store(true);
+    if (f.abandoned.load(std::memory_order_relaxed)) {
+      f.revived.store(true);  // first: who finds it not abandoned must find it revived
+      f.abandoned.store(false);
+    }
   }
   /// The flight, if it is abandoned now.
   flight_ptr unlink(stripe& s, waiter& w) noexcept {
@@ -417,11 +421,20 @@ class single_flight {
     for (waiter* w = first; w; w = w->next_) part(s, *w, f);
     return first;
   }
+  /// Those whose threads wait come first, since nothing foreign runs in their `complete`; then the
+  /// handlers, in the order in which they joined.
   static void answer_all(waiter* w, Answer const& answer) noexcept {
+    waiter* handlers = nullptr;
     while (w) {
       waiter* const next = w->next_;  // `complete` may destroy `w`
-      w->complete(answer);
+      if (w->timed_) w->next_ = std::exchange(handlers, w);
+      else w->complete(answer);
       w = next;
+    }
+    while (handlers) {
+      waiter* const next = handlers->next_;
+      handlers->complete(answer);
+      handlers = next;
     }
   }
 

@@ -15,6 +15,7 @@
 #include <limits>
 #include <memory>
 #include <stop_token>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -457,4 +458,47 @@ TEST_CASE("a key explained: how often it was hit, where the stats policy counts 
   world w;
   manual_strings const plain{w.options(), w.load};
   CHECK_FALSE(plain.explain("k").hits);
+}
+
+namespace {
+
+/// Lets something happen in the middle of a put.
+struct hooked_weigher {
+  std::function<void()>* hook = nullptr;
+  std::size_t operator()(std::string_view, std::string_view value) const {
+    if (value == "put" && hook && *hook) std::exchange(*hook, {})();
+    return 1;
+  }
+};
+struct hooked_policies : test::manual_policies {
+  using weigher = hooked_weigher;
+};
+
+}  // namespace
+
+TEST_CASE("a load that begins while a value is put does not win over it") {
+  bool const if_absent = GENERATE(false, true);
+  world w;
+  std::function<void()> hook;
+  w.load.answers("k", "old");
+  kcache::group<std::string, std::string, hooked_policies> g{{.name = "answers",
+                                                              .capacity = 100,
+                                                              .jitter = 0,
+                                                              .clock = w.clock,
+                                                              .weigher = {&hook},
+                                                              .executor = w.work},
+                                                             w.load};
+  listener l;
+  w.load.blocks("k");
+  hook = [&] {  // it reads the source, and would store after the put
+    g.async_get("k", l.handler());
+    w.work.run_ready();
+  };
+  auto const stored = if_absent ? g.put_if_absent("k", "put") : g.put("k", "put");
+  REQUIRE(stored);
+  CHECK(stored->stored);
+  CHECK(w.load.release("k") == 1);
+  w.work.run_ready();
+  CHECK(l.only() == "value old");
+  CHECK(told(g.get("k")) == "value put");
 }

@@ -265,3 +265,29 @@ TEST_CASE("group and executor may go in any order, with loads under way", "[conc
     REQUIRE(answered == 6);
   }
 }
+
+TEST_CASE("who blocks is answered before handlers are called", "[concurrent]") {
+  one_shot_event begun, release, returned;
+  std::atomic<bool> right{false};
+  numbers g{{.name = "n", .capacity = 10, .deadline = 1min}, [&](int n) {
+              begun.set();
+              release.block_until(never);
+              return n;
+            }};
+  std::thread blocked{[&] {
+    auto const a = g.get(1);
+    right = a && **a == 1;
+    returned.set();
+  }};
+  begun.block_until(never);
+  one_shot_event told;
+  // Waits for what comes behind it, if that were so.
+  g.async_get(1, [&](numbers::answer const&) {
+    returned.block_until(never);
+    told.set();
+  });
+  release.set();
+  told.block_until(never);
+  blocked.join();
+  CHECK(right);
+}

@@ -576,3 +576,21 @@ TEST_CASE("loads that everybody has left make way in a full queue") {
   CHECK(w.begun() == words{"a", "d", "e"});
   CHECK(g.flights() == 0);
 }
+
+TEST_CASE("a load's place is free before its callers are told") {
+  world w;
+  test::open_loads source;
+  manual_strings g{w.options(1), source.loader()};
+  std::string nested;
+  g.async_get("a", [&](test::answer const&) {
+    g.async_get("b", [&](test::answer const& b) { nested = told(b); });
+    w.work.run_ready();
+    // It has begun, though we are not done.
+    CHECK(source.open.count("b") == 1);
+    if (source.open.count("b") == 1) source.end("b", std::string{"b"});
+  });
+  w.work.run_ready();
+  source.end("a", std::string{"a"});
+  w.work.run_ready();
+  CHECK(nested == "value b");
+}

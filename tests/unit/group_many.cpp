@@ -16,6 +16,7 @@
 #include <list>
 #include <memory>
 #include <new>
+#include <ranges>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -648,4 +649,21 @@ TEST_CASE("many keys at once survive every failing allocation") {
     REQUIRE(again[2].error() == errc::loader_failed);
   }
   CHECK(n > 10);
+}
+
+TEST_CASE("a range that throws leaves no key behind") {
+  bool const batches = GENERATE(false, true);
+  world w;
+  manual_strings g{w.options(), w.either(batches)};
+  int yielded = 0;
+  words const names{"a", "b", "c", "d"};
+  auto const keys = names | std::views::transform([&](std::string const& name) {
+                      if (++yielded == 3) throw std::runtime_error{"a key that cannot be made"};
+                      return name;
+                    });
+  std::vector<std::string> answers;
+  for (auto const& a : g.get_many(keys)) answers.push_back(told(a));
+  CHECK(answers == words{"value v:a", "value v:b", "loader_failed", "loader_failed"});
+  CHECK(g.flights() == 0);
+  CHECK(told(g.get("c")) == "value v:c");
 }

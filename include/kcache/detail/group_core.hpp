@@ -263,12 +263,16 @@ class group_core final : public std::enable_shared_from_this<group_core<Key, Val
   template <class Handler>
   [[nodiscard]] auto settling(Key const& key, Handler h);
   template <class Gathering, class Keys>
-  void gather(Gathering& all, Keys const& keys, load_node* parent, time_point deadline,
-              bool timed);
+  void gather(Gathering& all, Keys const& keys, std::size_t n, load_node* parent,
+              time_point deadline, bool timed);
+  template <class Gathering>
+  void gather_one(Gathering& all, std::size_t index, key_view key, load_node* parent,
+                  time_point deadline, bool timed, std::vector<flight_ptr>& batch) noexcept;
 
   // Loads.
   void lead_load(flight_ptr const& f, load_kind kind, bool nested) noexcept;
   [[nodiscard]] bool finish_if_known(flight_ptr const& f) noexcept;
+  [[nodiscard]] bool finish_if_seen(flight_ptr const& f);
   void enter_gate(flight_ptr const& f, bool nested) noexcept;
   [[nodiscard]] gate_answer enter_or_displace(pending& p) noexcept;
   void overtake(flight_ptr const& f) noexcept;
@@ -281,8 +285,9 @@ class group_core final : public std::enable_shared_from_this<group_core<Key, Val
   void give_back() noexcept;
   void leave_gate() noexcept;
   [[nodiscard]] bool start(pending&& p) noexcept;
-  void end_load(flight_ptr const& f, result<loaded<Value>>&& r, duration took) noexcept;
-  void end_failed(flight_ptr const& f, error&& e) noexcept;
+  [[nodiscard]] std::optional<answer> settle_load(flight_ptr const& f, result<loaded<Value>>&& r,
+                                                  duration took) noexcept;
+  [[nodiscard]] answer settle_failed(flight const& f, error&& e) noexcept;
   answer store(flight const& f, loaded<Value> v, duration took);
   void remember(flight const& f, error const& e);
   [[nodiscard]] bool may_store(flight const& f) const noexcept;
@@ -294,7 +299,7 @@ class group_core final : public std::enable_shared_from_this<group_core<Key, Val
                  time_point asked, fetch_outcome<Value>&& outcome) noexcept;
   void fall_back(flight_ptr const& f) noexcept;
 
-  void supersede(Key const& key) noexcept;
+  std::uint64_t supersede(Key const& key);
   void load_gone() noexcept;
   static bool advance(flight& f, std::uint8_t from, std::uint8_t to) noexcept {
     return f.stage.compare_exchange_strong(from, to);

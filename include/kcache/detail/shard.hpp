@@ -197,6 +197,7 @@ class alignas(apart) shard {
   static constexpr slot few_slots = 16;
   /// A put takes so many cleared entries out: they are gone before as many were put anew.
   static constexpr std::size_t cleared_at_once = 2;
+  static constexpr std::size_t cleared_looked_at = 64;
   static constexpr int tries = 8;
 
   /// The sequence number is odd while one of these lives.
@@ -315,7 +316,9 @@ class alignas(apart) shard {
   [[nodiscard]] removal_cause cause_of(slot s, time_point now, removal_cause live) const noexcept;
   [[gnu::noinline]] std::size_t take_expired(time_point now, removed_type& removed) noexcept;
   [[nodiscard]] table_type* make_fresh() const noexcept;
-  [[gnu::noinline]] std::size_t take_cleared(std::size_t most, removed_type& removed) noexcept;
+  /// `most_looks`: at so many slots.
+  [[gnu::noinline]] std::size_t take_cleared(std::size_t most, removed_type& removed,
+                                             std::size_t most_looks = ~std::size_t{0}) noexcept;
   void release_cells(table_type& t, slot first, slot last) noexcept;
   inline void make_way(time_point now, removed_type& removed) noexcept;
   inline void make_way_among_live(time_point now, removed_type& removed) noexcept;

@@ -57,7 +57,9 @@ class wait_graph {
     std::lock_guard lock{mutex_};
     auto& edges = from.waits_->waits_for;
     auto const at = std::find(edges.begin(), edges.end(), &to);
-    if (at != edges.end()) edges.erase(at);
+    if (at == edges.end()) return;
+    *at = edges.back();
+    edges.pop_back();
   }
 
  private:

@@ -80,15 +80,24 @@ template <class Key, class Value, class Policies>
 template <storable_as<Key> K, storable_as<Value> V>
 put_result<Value> cache<Key, Value, Policies>::put_if_absent(K&& key, V&& value,
                                                              kcache::ttl time_to_live) {
+  return put_if_absent(std::forward<K>(key), std::forward<V>(value), time_to_live,
+                       [] { return true; });
+}
+
+template <class Key, class Value, class Policies>
+template <storable_as<Key> K, storable_as<Value> V, std::predicate Guard>
+put_result<Value> cache<Key, Value, Policies>::put_if_absent(K&& key, V&& value,
+                                                             kcache::ttl time_to_live,
+                                                             Guard guard) {
   put_result_type result;
   if constexpr (std::convertible_to<K const&, key_view>) {
     // Most calls may find an entry: they need no lock and no cell.
     result.entry = peek(key);
     if (result.entry) return result;
   }
-  auto const absent = [&result](auto const& present) {
+  auto const absent = [&result, &guard](auto const& present) {
     auto const* const e = present();
-    if (!e) return true;
+    if (!e) return static_cast<bool>(guard());
     if constexpr (storage::inline_pairs) {
       using words = typename shard_type::slot_type::value_words;
       result.entry =

@@ -186,10 +186,14 @@ auto group_core<K, V, P>::settling(K const& key, Handler h) {
 
 /// From here on no load that has begun may store, and no get may join one.
 template <class K, class V, class P>
-void group_core<K, V, P>::supersede(K const& key) noexcept {
+std::uint64_t group_core<K, V, P>::supersede(K const& key) {
   std::uint64_t const hash = loads_.hash_of(key);
   generations_.raise(hash);
-  if constexpr (!faults::join_detached) loads_.detach(key, hash);
+  if constexpr (!faults::join_detached) {
+    loads_.detach(key, hash);
+    fetches_.detach(key, fetches_.hash_of(key));
+  }
+  return hash;
 }
 
 template <class K, class V, class P>
@@ -205,11 +209,16 @@ template <class Key, class Value>
 auto group_core<K, V, P>::put(Key&& key, Value&& value, ttl lives, bool only_if_absent)
     -> put_outcome {
   K owned(std::forward<Key>(key));
-  supersede(owned);
+  std::uint64_t const hash = supersede(owned);
   absences_.erase(storage_traits<K>::view(owned));
+  // Once more under the lock: nor may a load store that has begun since.
+  auto const newest = [this, hash] {
+    generations_.raise(hash);
+    return true;
+  };
   return only_if_absent
-             ? cache_.put_if_absent(std::move(owned), std::forward<Value>(value), lives)
-             : cache_.put(std::move(owned), std::forward<Value>(value), lives);
+             ? cache_.put_if_absent(std::move(owned), std::forward<Value>(value), lives, newest)
+             : cache_.put_if(std::move(owned), std::forward<Value>(value), newest, lives);
 }
 
 template <class K, class V, class P>

@@ -41,10 +41,13 @@ auto group_core<K, V, P>::origin_for(key_view key) -> std::shared_ptr<origin_typ
 template <class K, class V, class P>
 void group_core<K, V, P>::lead_fetch(flight_ptr const& f,
                                      std::shared_ptr<origin_type> const& origin) noexcept {
-  auto found = cache_.peek_dated(storage_traits<K>::view(f->key()));
-  if (fresh(found))
-    return fetches_.finish(f, handle_type{std::move(found.entry),
-                                          found.now - found.dates.written_at, false});
+  try {
+    auto found = cache_.peek_dated(storage_traits<K>::view(f->key()));
+    if (fresh(found))
+      return fetches_.finish(f, handle_type{std::move(found.entry),
+                                            found.now - found.dates.written_at, false});
+  } catch (...) {  // a hash or a comparison of the user's: then the owner is asked
+  }
   ask_owner(f, origin);
 }
 

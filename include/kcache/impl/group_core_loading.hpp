@@ -51,9 +51,11 @@ class group_core<K, V, P>::load_task {
     auto const core = std::move(core_);
     auto const f = std::move(flight_);
     duration const took = begun_ == time_point{} ? duration{} : core->executor_.now() - begun_;
-    core->end_load(f, std::move(r), took);
+    // Neither the place nor the group that is going waits for what the handlers do.
     core->give_back();
+    auto const a = core->settle_load(f, std::move(r), took);
     core->load_gone();
+    if (a) core->loads_.finish(f, *a);
   }
 
   std::shared_ptr<group_core> core_;
@@ -99,24 +101,32 @@ class group_core<K, V, P>::batch_task {
     } catch (...) {  // no memory: what is missing below is answered so
     }
     for (std::size_t i = 0; i != waiting; ++i) wait_graph::disconnect(*flights_[i], together);
-    auto const core = core_;
-    duration const took = core->executor_.now() - began;
-    for (std::size_t i = 0; i != flights_.size(); ++i) {
-      auto const f = std::move(flights_[i]);
-      core->end_load(f, i < answers.size() ? std::move(answers[i]) : errc::overloaded, took);
-    }
-    flights_.clear();
-    end(errc::cancelled);
+    end(errc::overloaded, std::move(answers), core_->executor_.now() - began);
   }
 
  private:
   struct node : load_node {};
 
-  void end(errc why) noexcept {
+  /// `why`: the answer where there is none.
+  void end(errc why, std::vector<result<loaded<V>>>&& answers = {}, duration took = {}) noexcept {
     auto const core = std::move(core_);
-    for (auto const& f : flights_) core->end_load(f, why, {});
+    auto const flights = std::move(flights_);
     core->give_back();
+    auto const settle = [&](std::size_t i) {
+      return core->settle_load(flights[i], i < answers.size() ? std::move(answers[i]) : why, took);
+    };
+    std::vector<std::optional<answer>> settled;
+    try {
+      settled.reserve(flights.size());
+    } catch (...) {  // then the group that is going waits for the handlers, too
+      for (std::size_t i = 0; i != flights.size(); ++i)
+        if (auto const a = settle(i)) core->loads_.finish(flights[i], *a);
+      return core->load_gone();
+    }
+    for (std::size_t i = 0; i != flights.size(); ++i) settled.push_back(settle(i));
     core->load_gone();
+    for (std::size_t i = 0; i != flights.size(); ++i)
+      if (settled[i]) core->loads_.finish(flights[i], *settled[i]);
   }
 
   std::shared_ptr<group_core> core_;
@@ -143,6 +153,15 @@ void group_core<K, V, P>::lead_load(flight_ptr const& f, load_kind kind, bool ne
 template <class K, class V, class P>
 bool group_core<K, V, P>::finish_if_known(flight_ptr const& f) noexcept {
   if constexpr (faults::no_second_look) return false;
+  try {
+    return finish_if_seen(f);
+  } catch (...) {  // a hash or a comparison of the user's: then it is loaded
+    return false;
+  }
+}
+
+template <class K, class V, class P>
+bool group_core<K, V, P>::finish_if_seen(flight_ptr const& f) {
   auto const key = storage_traits<K>::view(f->key());
   auto found = cache_.peek_dated(key);
   bool const done = kind_of(*f) == load_kind::refresh
@@ -329,35 +348,36 @@ bool group_core<K, V, P>::start(pending&& p) noexcept {
   return !p.many.empty() && start_many(std::move(p.many));
 }
 
+/// Stores what was loaded, or remembers why there is nothing. What the flight is to be finished
+/// with; nothing if it is over, or its work has been begun anew.
 template <class K, class V, class P>
-void group_core<K, V, P>::end_load(flight_ptr const& f, result<loaded<V>>&& r,
-                                   duration took) noexcept {
+auto group_core<K, V, P>::settle_load(flight_ptr const& f, result<loaded<V>>&& r,
+                                      duration took) noexcept -> std::optional<answer> {
   load_kind const kind = kind_of(*f);
   if (kind == load_kind::fallback) fallbacks_.fetch_sub(1);
   if (r) {
     cache_.recorder().on_load();
-    std::optional<answer> a;
     try {
-      a.emplace(store(*f, std::move(*r), took));
+      return store(*f, std::move(*r), took);
     } catch (...) {
-      a.emplace(errc::overloaded);  // no memory for the value
+      return answer{errc::overloaded};  // no memory for the value
     }
-    return loads_.finish(f, *a);
   }
   bool const asked_to_stop = f->begin_anew();
   if (!closed_.load() && (asked_to_stop || r.error() == errc::cancelled)) {
-    if (f->abandoned.load() && loads_.finish_if_alone(f)) return;
+    if (f->abandoned.load() && loads_.finish_if_alone(f)) return std::nullopt;
     if (f->revived.exchange(false) || asked_to_stop) {
       // It gave up when nobody waited; now somebody does again.
       f->stage.store(opened);
-      return lead_load(f, kind, true);
+      lead_load(f, kind, true);
+      return std::nullopt;
     }
   }
-  end_failed(f, std::move(r).error());
+  return settle_failed(*f, std::move(r).error());
 }
 
 template <class K, class V, class P>
-void group_core<K, V, P>::end_failed(flight_ptr const& f, error&& e) noexcept {
+auto group_core<K, V, P>::settle_failed(flight const& f, error&& e) noexcept -> answer {
   if (e == errc::not_found) {
     cache_.recorder().on_load();
     count(counts_.not_found);
@@ -366,10 +386,10 @@ void group_core<K, V, P>::end_failed(flight_ptr const& f, error&& e) noexcept {
     count(counts_.load_failures);
   }
   try {
-    remember(*f, e);
+    remember(f, e);
   } catch (...) {  // then it is not remembered
   }
-  loads_.finish(f, answer{std::move(e)});
+  return answer{std::move(e)};
 }
 
 template <class K, class V, class P>

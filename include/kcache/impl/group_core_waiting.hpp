@@ -150,55 +150,57 @@ bool group_core<K, V, P>::join_async(flight_table& table, Key&& key, std::uint64
   return true;
 }
 
-/// Sets or waits for each key's answer.
+/// Sets or waits for the answer to each of `n` keys.
 template <class K, class V, class P>
 template <class Gathering, class Keys>
-void group_core<K, V, P>::gather(Gathering& all, Keys const& keys, load_node* parent,
-                                 time_point deadline, bool timed) {
-  bool const may_wait = timed || !no_blocking_scope::active();
-  bool const nested = parent != nullptr;
+void group_core<K, V, P>::gather(Gathering& all, Keys const& keys, std::size_t n,
+                                 load_node* parent, time_point deadline, bool timed) {
   std::vector<flight_ptr> batch;
   std::size_t i = 0;
-  for (auto const& k : keys) {
-    std::size_t const index = i++;
-    try {
-      auto const key = static_cast<key_view>(k);
-      if (auto hit = look(key)) {
-        all.set(index, answer{std::move(hit)});
-        continue;
-      }
-      if (auto known = known_absent(key)) {
-        all.set(index, std::move(*known));
-        continue;
-      }
-      if (!may_wait) {
-        all.set(index, error{errc::would_block, "get_many on a thread that must not wait"});
-        continue;
-      }
-      K owned(key);
-      auto const origin = origin_for(key);
-      flight_table& table = origin ? fetches_ : loads_;
-      std::uint64_t const hash = table.hash_of(owned);
-      if (batch.size() == batch.capacity()) batch.reserve(2 * batch.size() + 8);
-      auto& w = all.add(index, parent, table, hash, deadline, timed);
-      auto const joined = table.join(std::move(owned), hash, w);
-      if (!joined) {
-        all.set(index, answer{joined.error()});
-      } else if (!joined->leader) {
-        if (nested && !origin) overtake(joined->flight);
-      } else if (origin) {
-        lead_fetch(joined->flight, origin);
-      } else if (loader_.batches()) {
-        batch.push_back(joined->flight);
-      } else {
-        lead_load(joined->flight, load_kind::own, nested);
-      }
-    } catch (...) {
-      all.set(index, answer{current_failure()});
+  try {
+    for (auto const& k : keys) {
+      gather_one(all, i, static_cast<key_view>(k), parent, deadline, timed, batch);
+      ++i;
     }
+  } catch (...) {  // the range's own: what it did not yield is answered so
+    errc const why = current_failure().code();
+    for (; i < n; ++i) all.set(i, answer{why});
   }
-  if (!batch.empty()) load_many(std::move(batch), nested);
+  if (!batch.empty()) load_many(std::move(batch), parent != nullptr);
   all.all_asked();
+}
+
+template <class K, class V, class P>
+template <class Gathering>
+void group_core<K, V, P>::gather_one(Gathering& all, std::size_t index, key_view key,
+                                     load_node* parent, time_point deadline, bool timed,
+                                     std::vector<flight_ptr>& batch) noexcept {
+  bool const nested = parent != nullptr;
+  try {
+    if (auto hit = look(key)) return all.set(index, answer{std::move(hit)});
+    if (auto known = known_absent(key)) return all.set(index, std::move(*known));
+    if (!timed && no_blocking_scope::active())
+      return all.set(index, error{errc::would_block, "get_many on a thread that must not wait"});
+    K owned(key);
+    auto const origin = origin_for(key);
+    flight_table& table = origin ? fetches_ : loads_;
+    std::uint64_t const hash = table.hash_of(owned);
+    if (batch.size() == batch.capacity()) batch.reserve(2 * batch.size() + 8);
+    auto& w = all.add(index, parent, table, hash, deadline, timed);
+    auto const joined = table.join(std::move(owned), hash, w);
+    if (!joined) return all.set(index, answer{joined.error()});
+    if (!joined->leader) {
+      if (nested && !origin) overtake(joined->flight);
+    } else if (origin) {
+      lead_fetch(joined->flight, origin);
+    } else if (loader_.batches()) {
+      batch.push_back(joined->flight);
+    } else {
+      lead_load(joined->flight, load_kind::own, nested);
+    }
+  } catch (...) {  // before it waits
+    all.set(index, answer{current_failure()});
+  }
 }
 
 template <class K, class V, class P>
@@ -214,7 +216,7 @@ auto group_core<K, V, P>::get_many(Keys const& keys, time_point deadline) -> std
   auto const n = static_cast<std::size_t>(std::distance(std::begin(keys), std::end(keys)));
   auto const all = std::make_shared<gathering<flight_table, answer, decltype(done)>>(n, done);
   all->begin(nullptr);
-  gather(*all, keys, current_load, deadline, false);
+  gather(*all, keys, n, current_load, deadline, false);
   if (!executor_.wait_until(all_there, deadline)) {
     all->leave(answer{errc::deadline});
     all_there.block_until(never);  // at most until the last answer has been handed over
@@ -244,7 +246,7 @@ void group_core<K, V, P>::async_get_many(Keys const& keys, std::shared_ptr<load_
       std::make_shared<gathering<flight_table, answer, decltype(done)>>(n, std::move(done));
   load_node* const node = parent.get();
   all->begin(std::move(parent));
-  gather(*all, keys, node, deadline, true);
+  gather(*all, keys, n, node, deadline, true);
   if (stop.stop_possible()) all->leave_when(std::move(stop));
 }
 

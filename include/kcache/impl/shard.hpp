@@ -77,7 +77,7 @@ bool shard<Key, Value, Policies>::put(fresh_type const& fresh, key_view key,
   if (!guard(present)) return false;
 
   writing const w{*this};
-  if (cleared_) [[unlikely]] take_cleared(cleared_at_once, removed);
+  if (cleared_) [[unlikely]] take_cleared(cleared_at_once, removed, cleared_looked_at);
   if (replaces_only(old, facts, now)) {
     set_value(old, fresh, removed);
     set_facts(old, facts, now);

@@ -65,10 +65,10 @@ std::size_t shard<Key, Value, Policies>::remove_cleared(std::size_t most,
 
 /// Where there are so many; nothing else is looked at or changed that a reader might see.
 template <class Key, class Value, class Policies>
-std::size_t shard<Key, Value, Policies>::take_cleared(std::size_t most,
-                                                      removed_type& removed) noexcept {
+std::size_t shard<Key, Value, Policies>::take_cleared(std::size_t most, removed_type& removed,
+                                                      std::size_t most_looks) noexcept {
   std::size_t taken = 0;
-  while (cleared_ && taken != most) {
+  for (std::size_t looks = 0; cleared_ && taken != most && looks != most_looks; ++looks) {
     table_type& t = *cleared_;
     slot_type const& e = t[t.next_cleared++];
     if (!e.resident()) continue;
