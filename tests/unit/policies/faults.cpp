@@ -12,12 +12,7 @@ namespace {
 struct forgetful : kcache::no_faults {
   static constexpr bool store_unchecked = true;
 };
-struct unrelated {
-  static constexpr bool store_unchecked = false;
-  static constexpr bool join_detached = false;
-  static constexpr bool no_second_look = false;
-  static constexpr bool refresh_unchecked = false;
-};
+struct unrelated {};
 
 }  // namespace
 
