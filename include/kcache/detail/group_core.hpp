@@ -229,6 +229,7 @@ class group_core final : public std::enable_shared_from_this<group_core<Key, Val
 
   class load_task;
   class batch_task;
+  class ending;
 
   [[nodiscard]] static bool is_current(sight const& s) noexcept {
     return s.entry && s.now < s.dates.refresh_at;

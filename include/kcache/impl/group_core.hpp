@@ -246,8 +246,10 @@ void group_core<K, V, P>::close() noexcept {
   fetches_.close(cancelled);
   loads_.close(cancelled);
   gate_.clear();
-  if (running_.load() != 0)
+  std::size_t const ours = ending::of(*this);
+  if (running_.fetch_sub(ours) != ours)
     executor_.wait_until(drained_, after(executor_.now(), options_.drain));
+  running_.fetch_add(ours);
 }
 
 template <class K, class V, class P>

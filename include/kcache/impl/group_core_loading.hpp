@@ -17,6 +17,32 @@
 
 namespace kcache::detail {
 
+/// A load that this thread is ending, handlers and all; then it is gone. A group that goes waits
+/// for its loads to be, but not for one whose handler lets it go.
+template <class K, class V, class P>
+class group_core<K, V, P>::ending {
+ public:
+  explicit ending(group_core& core) noexcept
+      : core_{core}, outer_{std::exchange(innermost_, this)} {}
+  ending(ending const&) = delete;
+  ending& operator=(ending const&) = delete;
+  ~ending() {
+    innermost_ = outer_;
+    core_.load_gone();
+  }
+  [[nodiscard]] static std::size_t of(group_core const& core) noexcept {
+    std::size_t n = 0;
+    for (ending const* e = innermost_; e; e = e->outer_)
+      if (&e->core_ == &core) ++n;
+    return n;
+  }
+
+ private:
+  static inline thread_local ending* innermost_ = nullptr;
+  group_core& core_;
+  ending* outer_;
+};
+
 /// One call of the loader: posted to the executor, then kept by the loader's completion.
 template <class K, class V, class P>
 class group_core<K, V, P>::load_task {
@@ -51,11 +77,9 @@ class group_core<K, V, P>::load_task {
     auto const core = std::move(core_);
     auto const f = std::move(flight_);
     duration const took = begun_ == time_point{} ? duration{} : core->executor_.now() - begun_;
-    // Neither the place nor the group that is going waits for what the handlers do.
-    core->give_back();
-    auto const a = core->settle_load(f, std::move(r), took);
-    core->load_gone();
-    if (a) core->loads_.finish(f, *a);
+    core->give_back();  // its place does not wait for what the handlers do
+    ending const here{*core};
+    if (auto const a = core->settle_load(f, std::move(r), took)) core->loads_.finish(f, *a);
   }
 
   std::shared_ptr<group_core> core_;
@@ -112,21 +136,12 @@ class group_core<K, V, P>::batch_task {
     auto const core = std::move(core_);
     auto const flights = std::move(flights_);
     core->give_back();
-    auto const settle = [&](std::size_t i) {
-      return core->settle_load(flights[i], i < answers.size() ? std::move(answers[i]) : why, took);
-    };
-    std::vector<std::optional<answer>> settled;
-    try {
-      settled.reserve(flights.size());
-    } catch (...) {  // then the group that is going waits for the handlers, too
-      for (std::size_t i = 0; i != flights.size(); ++i)
-        if (auto const a = settle(i)) core->loads_.finish(flights[i], *a);
-      return core->load_gone();
+    ending const here{*core};
+    for (std::size_t i = 0; i != flights.size(); ++i) {
+      auto const a = core->settle_load(
+          flights[i], i < answers.size() ? std::move(answers[i]) : why, took);
+      if (a) core->loads_.finish(flights[i], *a);
     }
-    for (std::size_t i = 0; i != flights.size(); ++i) settled.push_back(settle(i));
-    core->load_gone();
-    for (std::size_t i = 0; i != flights.size(); ++i)
-      if (settled[i]) core->loads_.finish(flights[i], *settled[i]);
   }
 
   std::shared_ptr<group_core> core_;
