@@ -27,6 +27,40 @@ struct manual_policies : kcache::default_policies {
 using manual_strings = kcache::group<std::string, std::string, manual_policies>;
 using answer = manual_strings::answer;
 
+/// What most tests of groups use is compiled once, in manual_policies.cpp: `how` is `template`
+/// there, `extern template` elsewhere.
+#define TEST_MANUAL_STRINGS(how)                                                                 \
+  how class kcache::group<std::string, std::string, test::manual_policies>;                      \
+  how class kcache::detail::group_core<std::string, std::string, test::manual_policies>;         \
+  how class kcache::cache<std::string, std::string,                                              \
+                          kcache::detail::grouped<test::manual_policies>>;                       \
+  how class kcache::detail::shard<std::string, std::string,                                      \
+                                  kcache::detail::grouped<test::manual_policies>>;               \
+  how class kcache::cache<std::string, kcache::detail::absence,                                  \
+                          kcache::detail::absent_policies<test::manual_policies>>;               \
+  how class kcache::detail::shard<std::string, kcache::detail::absence,                          \
+                                  kcache::detail::absent_policies<test::manual_policies>>;
+
+/// What a group in one thread needs.
+struct manual_world {
+  kcache::testing::manual_clock clock;
+  kcache::testing::manual_executor work{clock};
+
+  /// A group whose times to live are exact.
+  [[nodiscard]] kcache::group_options<manual_policies> exact(kcache::ttl t = kcache::ttl::never()) {
+    kcache::group_options<manual_policies> o;
+    o.name = "scores";
+    o.capacity = 1'000;
+    o.ttl = t;
+    o.jitter = 0;
+    o.clock = clock;
+    o.executor = work;
+    return o;
+  }
+};
+
+using words = std::vector<std::string>;
+
 /// `value V`, or the name of the error's code, or both of an error with words of its own.
 template <class Answer>
 std::string told(Answer const& a) {
@@ -38,7 +72,7 @@ std::string told(Answer const& a) {
 
 /// Remembers the answers it was given as a handler.
 struct listener {
-  std::vector<std::string> heard;
+  words heard;
   auto handler() {
     return [this](auto a) { heard.push_back(told(a)); };
   }
@@ -74,5 +108,7 @@ struct open_loads {
 };
 
 }  // namespace test
+
+TEST_MANUAL_STRINGS(extern template)
 
 #endif

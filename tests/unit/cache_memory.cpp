@@ -3,6 +3,7 @@
 #include <kcache/cache.hpp>
 
 #include "support/catch.hpp"
+#include "support/sanitized.hpp"
 
 #include <kcache/policies/clock_hand.hpp>
 #include <kcache/policies/s3_fifo.hpp>
@@ -21,21 +22,12 @@
 #include <malloc.h>
 #endif
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define KCACHE_TESTS_OTHER_HEAP 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-    __has_feature(memory_sanitizer)
-#define KCACHE_TESTS_OTHER_HEAP 1
-#endif
-#endif
-
 namespace {
 
 /// Bytes of the heap that are in use, or 0 where they cannot be had: with a sanitizer's allocator,
 /// without mallinfo2.
 std::size_t heap_in_use() {
-#if defined(__GLIBC__) && !defined(KCACHE_TESTS_OTHER_HEAP)
+#if defined(__GLIBC__) && !KCACHE_TESTS_SANITIZED
 #if __GLIBC_PREREQ(2, 33)
   auto const info = ::mallinfo2();
   return info.uordblks + info.hblkhd;

@@ -20,7 +20,6 @@ using kcache::errc;
 using kcache::loaded;
 using kcache::result;
 using kcache::ttl;
-using kcache::testing::manual_clock;
 using kcache::testing::manual_executor;
 using test::listener;
 using test::manual_strings;
@@ -29,19 +28,10 @@ using test::told;
 
 namespace {
 
-struct world {
-  manual_clock clock;
-  manual_executor work{clock};
+struct world : test::manual_world {
   int loads = 0;
 
-  kcache::group_options<test::manual_policies> options(ttl t = ttl::never()) {
-    return {.name = "scores",
-            .capacity = 100,
-            .ttl = t,
-            .jitter = 0,
-            .clock = clock,
-            .executor = work};
-  }
+  auto options(ttl t = ttl::never()) { return exact(t); }
   /// `v:KEY`, counted.
   auto plain() {
     return [this](std::string const& key) {

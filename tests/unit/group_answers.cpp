@@ -4,10 +4,9 @@
 
 #include "support/catch.hpp"
 #include "support/fake_origin.hpp"
-#include "support/manual_policies.hpp"
+#include "support/scripted_world.hpp"
 
 #include <kcache/policies/key_counting_stats.hpp>
-#include <kcache/testing/scripted_loader.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -27,7 +26,6 @@ using kcache::loaded;
 using kcache::never;
 using kcache::result;
 using kcache::ttl;
-using kcache::testing::manual_clock;
 using kcache::testing::manual_executor;
 using test::listener;
 using test::manual_strings;
@@ -35,19 +33,11 @@ using test::told;
 
 namespace {
 
-using words = std::vector<std::string>;
-using scripted = kcache::testing::scripted_loader<std::string, std::string>;
+using test::words;
 using options_type = kcache::group_options<test::manual_policies>;
 
-/// No key exists unless the script says so.
-struct world {
-  manual_clock clock;
-  manual_executor work{clock};
-  scripted load{work};
-
-  options_type options() {
-    return {.name = "answers", .capacity = 100, .jitter = 0, .clock = clock, .executor = work};
-  }
+struct world : test::scripted_world {
+  options_type options() { return exact(); }
 };
 
 /// The words of the refusal; empty if there is none.

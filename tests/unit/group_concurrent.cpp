@@ -167,13 +167,13 @@ TEST_CASE("a load that hangs delays neither its callers nor its group", "[concur
     std::atomic<int> asked{0};
     std::vector<std::thread> waiting;
     for (int i = 0; i != 4; ++i)
-      waiting.emplace_back([&, i] {
+      waiting.emplace_back([&, &g = *g, i] {  // not the std::optional, which is reset below
         auto count = [&](numbers::answer const& a) {
           if (!a && a.error() == errc::cancelled) ++cancelled;
         };
-        if (i == 0) g->async_get(1, count);
+        if (i == 0) g.async_get(1, count);
         ++asked;
-        if (i != 0) count(g->get(1));
+        if (i != 0) count(g.get(1));
       });
     while (g->stats().cache.misses < misses + 4) std::this_thread::yield();
     while (asked != 4) std::this_thread::yield();

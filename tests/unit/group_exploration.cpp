@@ -5,6 +5,7 @@
 #include "support/catch.hpp"
 #include "support/effort.hpp"
 #include "support/group_explorer.hpp"
+#include "support/sanitized.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -12,19 +13,11 @@
 
 using test::exploration;
 
-// Sanitizers take ten times as long to run all this, and to compile a group for every mutant: they
-// look at a tenth of the seeds, and at the group as it is.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define KCACHE_TESTS_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define KCACHE_TESTS_SANITIZED 1
-#endif
-#endif
-
 namespace {
 
-#ifdef KCACHE_TESTS_SANITIZED
+// Sanitizers take ten times as long to run all this, and to compile a group for every mutant: they
+// look at a tenth of the seeds, and at the group as it is.
+#if KCACHE_TESTS_SANITIZED
 constexpr std::uint64_t usual = 10'000, in_full = 100'000;
 #else
 constexpr std::uint64_t usual = 100'000, in_full = 1'000'000;
@@ -61,7 +54,7 @@ TEST_CASE("one seed is one schedule") {
   }
 }
 
-#ifndef KCACHE_TESTS_SANITIZED
+#if !KCACHE_TESTS_SANITIZED
 
 namespace {
 

@@ -31,14 +31,13 @@ using kcache::loaded;
 using kcache::result;
 using kcache::ttl;
 using kcache::testing::manual_clock;
-using kcache::testing::manual_executor;
 using test::listener;
 using test::manual_strings;
 using test::told;
 
 namespace {
 
-using words = std::vector<std::string>;
+using test::words;
 
 /// `v:KEY`; no key that begins with `n` exists, those with `x` fail.
 result<std::string> value_of(std::string const& key) {
@@ -88,16 +87,11 @@ struct both_ways {
   }
 };
 
-struct world {
-  manual_clock clock;
-  manual_executor work{clock};
+struct world : test::manual_world {
   source from;
   test::open_loads open;
 
-  kcache::group_options<test::manual_policies> options(ttl t = ttl::never()) {
-    return {
-        .name = "many", .capacity = 1'000, .ttl = t, .jitter = 0, .clock = clock, .executor = work};
-  }
+  auto options(ttl t = ttl::never()) { return exact(t); }
   auto single() {
     return [this](std::string const& key) { return from.one(key); };
   }

@@ -29,8 +29,6 @@ using kcache::errc;
 using kcache::loaded;
 using kcache::never;
 using kcache::result;
-using kcache::testing::manual_clock;
-using kcache::testing::manual_executor;
 using test::listener;
 using test::manual_strings;
 using test::open_loads;
@@ -38,22 +36,16 @@ using test::told;
 
 namespace {
 
-using words = std::vector<std::string>;
+using test::words;
 
-struct world {
-  manual_clock clock;
-  manual_executor work{clock};
+struct world : test::manual_world {
   open_loads slow;
   std::stop_source stop;
-
-  kcache::group_options<test::manual_policies> options() {
-    return {.name = "stop", .capacity = 100, .jitter = 0, .clock = clock, .executor = work};
-  }
 };
 
 /// With a group, and a load of `k` that has begun and that somebody waits for.
 struct loading : world {
-  manual_strings g{options(), slow.loader()};
+  manual_strings g{exact(), slow.loader()};
 
   [[nodiscard]] kcache::load_context const& context() const {
     return slow.open.find("k")->second.context;
@@ -422,7 +414,7 @@ TEST_CASE_METHOD(loading, "handlers and callbacks that are told to stop may use 
 
 TEST_CASE("a group that goes tells its loads to stop, and its callers once") {
   world w;
-  auto g = std::make_unique<manual_strings>(w.options(), w.slow.loader());
+  auto g = std::make_unique<manual_strings>(w.exact(), w.slow.loader());
   listener l;
   g->async_get("k", w.stop.get_token(), never, l.handler());
   w.work.run_ready();
@@ -454,7 +446,7 @@ TEST_CASE("a load passes its context on with a token of its own") {
   world w;
   manual_strings* self = nullptr;
   listener inner;
-  manual_strings g{w.options(), [&](std::string const& key, kcache::load_context const& context,
+  manual_strings g{w.exact(), [&](std::string const& key, kcache::load_context const& context,
                                     kcache::load_completion<std::string> done) {
                      if (key == "inner") return w.slow.loader()(key, context, std::move(done));
                      self->async_get(key, context, context.stop_token(), never, inner.handler());

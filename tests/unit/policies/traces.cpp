@@ -44,7 +44,7 @@ void check_hits(std::string const& policy) {
     CHECK(hits<E>(one[f.trace], f.capacity) == f.hits);
     ++compared;
   }
-  CHECK(compared == 78);  // 12 traces and one made of them, 5 to 7 capacities each
+  CHECK(compared == test::figures_of_a_policy);
 }
 
 }  // namespace
