@@ -41,8 +41,8 @@ struct group_options {
   /// For so long after it expired a value is served still if it cannot be loaded: the answer would
   /// be `loader_failed`, `deadline`, `overloaded` or `unreachable`. Off by default.
   duration stale_if_error{};
-  /// After a failed load of a key that has a value to be served still, the source is not asked for
-  /// it again for so long.
+  /// After a failed load of a key that has a value to be served still, or a refresh for which there
+  /// was no room, the source is not asked for it again for so long.
   duration retry_after = std::chrono::seconds{1};
 
   // Absence.

@@ -39,7 +39,8 @@
 /// comparison and its destruction, which must not come back here, and the executor's `schedule_at`
 /// and `cancel`. Thread safe.
 
-#include <kcache/detail/deadline_heap.hpp>
+#include <kcache/detail/hash_chains.hpp>
+#include <kcache/detail/timed_waits.hpp>
 #include <kcache/detail/wait_graph.hpp>
 #include <kcache/loader.hpp>
 #include <kcache/policies/executor.hpp>
@@ -113,6 +114,8 @@ class single_flight {
     [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
     /// The owner's: the key's generation when the work began.
     std::uint64_t generation = 0;
+    /// The table's.
+    flight* chain = nullptr;
 
    private:
     friend class single_flight;
@@ -125,7 +128,6 @@ class single_flight {
     waiter* first_ = nullptr;
     flight* previous_ = nullptr;  // of the stripe's running flights, on the table or not
     flight* next_ = nullptr;
-    flight* chain_ = nullptr;  // on the table, of its bucket
   };
 
   using flight_ptr = std::shared_ptr<flight>;
@@ -155,17 +157,18 @@ class single_flight {
     if (leader) f = std::make_shared<flight>(std::forward<K>(key), hash);
     if (!leader && f->waiters_ >= max_waiters_)
       return error{errc::overloaded, "too many callers wait for it"};
-    if (w.timed_ && w.deadline_ != never) wait_timed(s, w, index_of(hash));
+    if (w.timed_ && w.deadline_ != never)
+      s.timed.add(w, w.deadline_, arming(index_of(hash)), disarming());
     if (w.parent_) {
       bool fits = false;
       try {
         fits = detail::wait_graph::connect(*w.parent_, *f);
       } catch (...) {
-        forget_deadline(s, w);
+        s.timed.remove(w, disarming());
         throw;
       }
       if (!fits) {
-        forget_deadline(s, w);
+        s.timed.remove(w, disarming());
         return error{errc::recursive_load, "a load waits, through others, for itself"};
       }
     }
@@ -207,15 +210,8 @@ class single_flight {
     std::vector<flight_ptr> abandoned;
     {
       std::lock_guard lock{s.mutex};
-      if (s.armed_for > now) return;  // a timer that was too late to be disarmed
-      s.timer = 0;
-      s.armed_for = never;
-      while (s.timed.first() <= now) take_first(s, due, abandoned);
-      try {
-        arm(s, index, s.timed.first());
-      } catch (...) {  // without a timer they would wait for ever
-        while (!s.timed.empty()) take_first(s, due, abandoned);
-      }
+      s.timed.expire(now, [&](waiter& w) { take_due(s, w, due, abandoned); }, arming(index),
+                     disarming());
     }
     answer_all(due, errc::deadline);  // from here on we may be gone
     for (auto const& f : abandoned) f->request_stop();
@@ -242,7 +238,7 @@ class single_flight {
   void detach(Key const& key, std::uint64_t hash) {
     stripe& s = stripe_of(hash);
     std::lock_guard lock{s.mutex};
-    if (flight** const at = find(s, key, hash)) unchain(s, at);
+    if (flight** const at = find(s, key, hash)) take_off_table(s, at);
   }
   void detach(Key const& key) { detach(key, hash_(key)); }
   /// Detaches every flight. O(1).
@@ -299,13 +295,9 @@ class single_flight {
  private:
   struct alignas(64) stripe {
     mutable std::mutex mutex;
-    std::vector<flight*> buckets;  // chains, by the hash's lowest bits; as many as a power of two
-    flight* first_bucket = nullptr;  // the only one until there is memory for more
-    std::size_t flights = 0;
+    detail::hash_chains<flight> table;
     flight* running = nullptr;
-    detail::deadline_heap<waiter> timed;
-    timer_id timer = 0;
-    time_point armed_for = never;
+    detail::timed_waits<waiter> timed;
   };
 
   static constexpr std::size_t stripe_count = 16;
@@ -313,46 +305,20 @@ class single_flight {
   stripe& stripe_of(std::uint64_t hash) const noexcept { return stripes_[index_of(hash)]; }
 
   // The table.
-  static flight*& bucket_of(stripe& s, std::uint64_t hash) noexcept {
-    return s.buckets.empty() ? s.first_bucket : s.buckets[hash & (s.buckets.size() - 1)];
-  }
   static flight** find(stripe& s, Key const& key, std::uint64_t hash) {
-    for (flight** at = &bucket_of(s, hash); *at; at = &(*at)->chain_)
-      if ((*at)->hash_ == hash && (*at)->key_ == key) return at;
-    return nullptr;
+    return s.table.find(hash, [&](flight const& f) { return f.key_ == key; });
   }
   /// What can be joined; a flight of an epoch that is over leaves the table.
   flight_ptr on_table(stripe& s, Key const& key, std::uint64_t hash) {
     flight** const at = find(s, key, hash);
     if (!at) return nullptr;
     if ((*at)->epoch_ == epoch_.load(std::memory_order_acquire)) return (*at)->self_;
-    unchain(s, at);
+    take_off_table(s, at);
     return nullptr;
   }
-  static void unchain(stripe& s, flight** at) noexcept {
-    flight& f = **at;
-    *at = std::exchange(f.chain_, nullptr);
-    f.on_table_ = false;
-    --s.flights;
-  }
-  static void chain(stripe& s, flight& f) noexcept {
-    flight*& first = bucket_of(s, f.hash_);
-    f.chain_ = std::exchange(first, &f);
-  }
-  /// Without memory for more buckets the chains are longer.
-  static void make_room(stripe& s) noexcept {
-    constexpr std::size_t least = 8;
-    if (s.flights < s.buckets.size() || (s.buckets.empty() && s.flights == 0)) return;
-    try {
-      std::vector<flight*> more(s.buckets.empty() ? least : 2 * s.buckets.size());
-      more.swap(s.buckets);
-      auto const chain_all = [&s](flight* f) {
-        while (f) chain(s, *std::exchange(f, f->chain_));
-      };
-      chain_all(std::exchange(s.first_bucket, nullptr));
-      for (flight* f : more) chain_all(f);
-    } catch (...) {
-    }
+  static void take_off_table(stripe& s, flight** at) noexcept {
+    (*at)->on_table_ = false;
+    s.table.erase(at);
   }
 
   void begin(stripe& s, flight_ptr const& pointer) noexcept {
@@ -362,20 +328,13 @@ class single_flight {
     f.next_ = s.running;
     if (s.running) s.running->previous_ = &f;
     s.running = &f;
-    make_room(s);
-    chain(s, f);
+    s.table.insert(f);
     f.on_table_ = true;
-    ++s.flights;
   }
 
   /// Under the lock; the flight's own share goes to `kept`, to be released after it.
   static void take_off(stripe& s, flight& f, flight_ptr& kept) noexcept {
-    if (f.on_table_)
-      for (flight** at = &bucket_of(s, f.hash_);; at = &(*at)->chain_)
-        if (*at == &f) {
-          unchain(s, at);
-          break;
-        }
+    if (std::exchange(f.on_table_, false)) s.table.erase(f);
     if (!f.self_) return;
     kept = std::move(f.self_);
     (f.previous_ ? f.previous_->next_ : s.running) = f.next_;
@@ -408,7 +367,7 @@ class single_flight {
   /// From its flight and its deadline.
   void part(stripe& s, waiter& w, flight& f) noexcept {
     w.flight_ = nullptr;
-    forget_deadline(s, w);
+    s.timed.remove(w, disarming());
     if (w.parent_) detail::wait_graph::disconnect(*w.parent_, f);
   }
   waiter* take(flight& f) noexcept {
@@ -439,32 +398,13 @@ class single_flight {
   }
 
   // The deadlines.
-  void wait_timed(stripe& s, waiter& w, std::size_t index) {
-    s.timed.push(w.deadline_, w);
-    try {
-      arm(s, index, w.deadline_);
-    } catch (...) {
-      s.timed.erase(w);
-      throw;
-    }
+  auto arming(std::size_t index) noexcept {
+    return [this, index](time_point at) { return timers_.arm(index, at); };
   }
-  /// Sees to a timer at `at` or before.
-  void arm(stripe& s, std::size_t index, time_point at) {
-    if (at >= s.armed_for) return;
-    timer_id const timer = timers_.arm(index, at);
-    if (s.timer != 0) timers_.disarm(s.timer);
-    s.timer = timer;
-    s.armed_for = at;
+  auto disarming() noexcept {
+    return [this](timer_id timer) { timers_.disarm(timer); };
   }
-  void forget_deadline(stripe& s, waiter& w) noexcept {
-    if (w.heap_place == detail::deadline_heap<waiter>::outside) return;
-    s.timed.erase(w);
-    if (!s.timed.empty() || s.timer == 0) return;
-    timers_.disarm(std::exchange(s.timer, 0));
-    s.armed_for = never;
-  }
-  void take_first(stripe& s, waiter*& due, std::vector<flight_ptr>& abandoned) noexcept {
-    waiter& w = s.timed.first_item();
+  void take_due(stripe& s, waiter& w, waiter*& due, std::vector<flight_ptr>& abandoned) noexcept {
     if (flight_ptr f = unlink(s, w)) {
       try {
         abandoned.push_back(std::move(f));

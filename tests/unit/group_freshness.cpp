@@ -4,9 +4,7 @@
 
 #include "support/catch.hpp"
 #include "support/fake_origin.hpp"
-#include "support/manual_policies.hpp"
-
-#include <kcache/testing/scripted_loader.hpp>
+#include "support/scripted_world.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -23,32 +21,22 @@ using namespace std::chrono_literals;
 using kcache::errc;
 using kcache::never;
 using kcache::ttl;
-using kcache::testing::manual_clock;
-using kcache::testing::manual_executor;
 using test::listener;
 using test::manual_strings;
 using test::told;
 
 namespace {
 
-using words = std::vector<std::string>;
-using scripted = kcache::testing::scripted_loader<std::string, std::string>;
+using test::words;
 
 /// The key `k` has the value `v1`; what is loaded lives for 10 s.
-struct world {
-  manual_clock clock;
-  manual_executor work{clock};
-  scripted load{work};
-
+struct world : test::scripted_world {
   world() { load.answers("k", "v1"); }
 
-  kcache::group_options<test::manual_policies> options() {
-    return {.name = "freshness",
-            .capacity = 10'000,
-            .ttl = 10s,
-            .jitter = 0,
-            .clock = clock,
-            .executor = work};
+  auto options() {
+    auto o = exact(10s);
+    o.capacity = 10'000;
+    return o;
   }
 };
 
@@ -292,8 +280,9 @@ TEST_CASE("a change wins over a refresh that began before it") {
   CHECK(told(r.g->get("k")) == (how == 2 ? "value put" : "value new"));
 }
 
-TEST_CASE("a refresh for which there is no place waits for one, or is not made") {
+TEST_CASE("a refresh for which there is no place waits for one, or is put off") {
   auto o = world{}.options();
+  o.retry_after = 50ms;
   o.max_loads = 1;
   o.max_queued_loads = GENERATE(0U, 1U);
   refreshable r{o};
@@ -303,8 +292,9 @@ TEST_CASE("a refresh for which there is no place waits for one, or is not made")
   r.work.run_ready();
   r.load.answers("k", "v2");
   CHECK(told(r.g->get("k")) == "value v1");
-  CHECK(r.g->stats().shed == (o.max_queued_loads == 0 ? 1U : 0U));
+  r.clock.advance(50ms - 1ns);
   CHECK(told(r.g->get("k")) == "value v1");
+  CHECK(r.g->stats().shed == (o.max_queued_loads == 0 ? 1U : 0U));  // not at every read
   CHECK(r.load.calls("k") == 1);
   r.load.release("busy");
   r.work.run_for(100ms);
@@ -580,6 +570,20 @@ TEST_CASE("a peer is served stale, too, while the source is down") {
     w.work.run_ready();
     CHECK(heard == "value v1, stale");
   }
+}
+
+TEST_CASE("a peer is told how long a value is fresh, not how long it is kept") {
+  world w;
+  auto o = w.options();
+  o.stale_while_revalidate = 1min;
+  manual_strings g{o, w.load};
+  auto const kind = GENERATE(kcache::detail::load_kind::own, kcache::detail::load_kind::foreign);
+  std::optional<test::answer> heard;
+  g.core()->serve("k", kind, g.now() + 1s, [&](test::answer a) { heard = std::move(a); });
+  w.work.run_ready();
+  REQUIRE(heard);
+  CHECK(told(*heard) == "value v1");
+  CHECK(g.core()->fresh_until(**heard) == g.now() + 10s);
 }
 
 TEST_CASE("a copy made in place of its owner is not served stale while nobody renews it") {

@@ -4,13 +4,13 @@
 
 #include "support/catch.hpp"
 #include "support/fake_origin.hpp"
-#include "support/manual_policies.hpp"
-
-#include <kcache/testing/scripted_loader.hpp>
+#include "support/scripted_world.hpp"
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <span>
 #include <stdexcept>
@@ -29,30 +29,23 @@ using kcache::testing::manual_clock;
 using kcache::testing::manual_executor;
 using test::listener;
 using test::manual_strings;
+using test::scripted;
 using test::told;
 
 namespace {
 
-using words = std::vector<std::string>;
-using scripted = kcache::testing::scripted_loader<std::string, std::string>;
+using test::words;
 
-struct world {
-  manual_clock clock;
-  manual_executor work{clock};
-  scripted load{work};
-
+struct world : test::scripted_world {
   world() {
     load.answers_with([](std::string const& key) { return "v:" + key; });
   }
-  kcache::group_options<test::manual_policies> options(unsigned loads, std::size_t queue = 10'000) {
-    return {.name = "limits",
-            .capacity = 100,
-            .jitter = 0,
-            .max_loads = loads,
-            .max_queued_loads = queue,
-            .deadline = 1h,
-            .clock = clock,
-            .executor = work};
+  auto options(unsigned loads, std::size_t queue = 10'000) {
+    auto o = exact();
+    o.max_loads = loads;
+    o.max_queued_loads = queue;
+    o.deadline = 1h;
+    return o;
   }
   /// The keys that were loaded, in the order in which their loads began.
   words begun() {
@@ -519,6 +512,59 @@ TEST_CASE("a group that goes answers those in the queue, and loads nothing for t
   w.work.run_ready();
   CHECK(w.begun() == words{"a"});
   CHECK(l.heard.size() == 3);
+}
+
+namespace {
+
+/// Throws, or drops what it is given, while the test says so.
+struct moody_executor : manual_executor {
+  enum mood : std::uint8_t { works, throws_before, throws_with_it, drops };
+  std::shared_ptr<mood> is = std::make_shared<mood>(works);
+
+  using manual_executor::manual_executor;
+  template <class Task>
+  void post(Task&& t) const {
+    if (*is == throws_before) throw std::bad_alloc{};
+    kcache::task taken{std::forward<Task>(t)};
+    if (*is == throws_with_it) throw std::bad_alloc{};
+    if (*is == works) manual_executor::post(std::move(taken));
+  }
+};
+struct moody_policies : test::manual_policies {
+  using executor = moody_executor;
+};
+
+}  // namespace
+
+TEST_CASE("a load that the executor has no room for is told apart from one that it drops") {
+  manual_clock clock;
+  moody_executor const work{clock};
+  int loads = 0;
+  kcache::group<std::string, std::string, moody_policies> g{
+      {.name = "limits", .capacity = 10, .max_loads = 1, .clock = clock, .executor = work},
+      [&](std::string const& key) {
+        ++loads;
+        return key;
+      }};
+  listener l;
+  auto const ask = [&] {
+    g.async_get("k", never, l.handler());
+    g.async_get_many(words{"a", "b"}, [&](auto const& all) { l.heard.push_back(told(all[1])); });
+  };
+  for (auto const mood : {moody_executor::throws_before, moody_executor::throws_with_it}) {
+    *work.is = mood;
+    ask();
+    CHECK(std::exchange(l.heard, {}) == words(2, "overloaded"));
+  }
+  *work.is = moody_executor::drops;
+  ask();
+  CHECK(std::exchange(l.heard, {}) == words(2, "cancelled"));
+  CHECK(g.flights() == 0);
+  CHECK(loads == 0);
+  *work.is = moody_executor::works;
+  ask();
+  work.run_ready();
+  CHECK(l.heard == words{"value k", "value b"});
 }
 
 TEST_CASE("an executor that goes takes a long queue with it") {

@@ -45,7 +45,7 @@ class freshness {
   [[nodiscard]] time_point expires_at(Key const& key, Value const& value,
                                       write_time const& w) const {
     time_point const t = fresh_.expires_at(key, value, w);
-    return t <= w.now ? t : after(t, grace_);
+    return t <= w.now ? t : kept_until(t);
   }
   [[nodiscard]] entry_dates dates(write_time const& w, time_point expires_at) const noexcept {
     return {w.now, refresh_at(w, fresh_until(expires_at))};
@@ -59,6 +59,10 @@ class freshness {
   /// From when on an entry that expires then is stale.
   [[nodiscard]] time_point fresh_until(time_point expires_at) const noexcept {
     return expires_at == never ? never : expires_at - grace_;
+  }
+  /// The other way round: when what is stale from then on expires.
+  [[nodiscard]] time_point kept_until(time_point stale_from) const noexcept {
+    return after(stale_from, grace_);
   }
 
  private:

@@ -49,6 +49,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -218,9 +219,18 @@ class group_core final : public std::enable_shared_from_this<group_core<Key, Val
   struct posting {
     group_core* core;
     posting* outer;
+    int exceptions = std::uncaught_exceptions();
+    bool failed = false;
     unsigned places = 0;
   };
   static inline thread_local posting* posting_ = nullptr;
+  /// What a task is to be answered with that an executor has dropped: one that throws had no thread
+  /// or no memory for it, one that does not has stopped.
+  [[nodiscard]] static errc dropped() noexcept {
+    bool const failed = posting_ && (posting_->failed ||
+                                     std::uncaught_exceptions() > posting_->exceptions);
+    return failed ? errc::overloaded : errc::cancelled;
+  }
 
   static options_type checked(options_type o);
   static cache_options<grouped<Policies>> cache_options_of(options_type const& o);
@@ -291,6 +301,7 @@ class group_core final : public std::enable_shared_from_this<group_core<Key, Val
   [[nodiscard]] answer settle_failed(flight const& f, error&& e) noexcept;
   answer store(flight const& f, loaded<Value> v, duration took);
   void remember(flight const& f, error const& e);
+  void put_off(flight const& f) noexcept;
   [[nodiscard]] bool may_store(flight const& f) const noexcept;
 
   // Fetches.
@@ -343,6 +354,7 @@ class group_core final : public std::enable_shared_from_this<group_core<Key, Val
 
 #include <kcache/impl/group_core.hpp>
 #include <kcache/impl/group_core_fetching.hpp>
+#include <kcache/impl/group_core_gate.hpp>
 #include <kcache/impl/group_core_loading.hpp>
 #include <kcache/impl/group_core_waiting.hpp>
 

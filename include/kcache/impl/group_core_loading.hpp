@@ -2,18 +2,13 @@
 #ifndef KCACHE_IMPL_GROUP_CORE_LOADING_HPP
 #define KCACHE_IMPL_GROUP_CORE_LOADING_HPP
 /// \file
-/// Floor 3. The bodies of detail/group_core.hpp that load.
+/// Floor 3. The bodies of detail/group_core.hpp that load: what runs, and what becomes of it.
 ///
-/// A load has a place from the gate, or waits for one. Its flight's stage says where it stands:
-/// whoever moves it from `queued` to `begun` starts it, be it who takes it out of the queue or a
-/// load that waits for it and must not wait for the queue. Once begun it is a task, and however the
-/// task ends, run, dropped by an executor that stopped, or dropped by the loader, its flight is
-/// finished and its place given to the next.
+/// Once begun (impl/group_core_gate.hpp) a load is a task, and however the task ends, run, dropped
+/// by an executor that stopped, or dropped by the loader, its flight is finished and its place is
+/// given to the next.
 
 #include <kcache/detail/group_core.hpp>
-
-#include <algorithm>
-#include <span>
 
 namespace kcache::detail {
 
@@ -54,7 +49,7 @@ class group_core<K, V, P>::load_task {
   load_task(load_task&&) noexcept = default;
   load_task& operator=(load_task&&) = delete;
   ~load_task() {
-    if (core_) end(errc::cancelled);
+    if (core_) end(dropped());
   }
 
   void operator()() {
@@ -98,7 +93,7 @@ class group_core<K, V, P>::batch_task {
   batch_task(batch_task&&) noexcept = default;
   batch_task& operator=(batch_task&&) = delete;
   ~batch_task() {
-    if (core_) end(errc::cancelled);
+    if (core_) end(dropped());
   }
 
   void operator()() {
@@ -199,170 +194,6 @@ bool group_core<K, V, P>::finish_if_seen(flight_ptr const& f) {
   return true;
 }
 
-template <class K, class V, class P>
-void group_core<K, V, P>::enter_gate(flight_ptr const& f, bool nested) noexcept {
-  if (nested || !advance(*f, opened, queued)) {
-    gate_.enter_anyway();
-    f->stage.store(begun);
-    if (!start_load(f)) leave_gate();
-    return;
-  }
-  pending p{f, {}};
-  auto const entered = enter_or_displace(p);
-  if (entered == gate_answer::wait) return;
-  bool const ours = advance(*f, queued, begun);  // else another load has begun it
-  if (entered == gate_answer::run) {
-    if (!ours || !start_load(f)) leave_gate();
-    return;
-  }
-  if (!ours) return;
-  count(counts_.shed);
-  if (kind_of(*f) == load_kind::fallback) fallbacks_.fetch_sub(1);
-  loads_.finish(f, error{errc::overloaded});
-}
-
-/// Where the queue is full, loads at its head that everybody has left make way.
-template <class K, class V, class P>
-gate_answer group_core<K, V, P>::enter_or_displace(pending& p) noexcept {
-  try {
-    for (;;) {
-      gate_answer const entered = gate_.enter(p);
-      if (entered != gate_answer::refused) return entered;
-      auto const old = gate_.take_first_if(
-          [](pending const& first) { return first.one && first.one->abandoned.load(); });
-      if (!old) return entered;
-      flight_ptr const& f = old->one;
-      if (!advance(*f, queued, begun)) continue;  // another load has begun it
-      if (loads_.finish_if_alone(f)) {
-        if (kind_of(*f) == load_kind::fallback) fallbacks_.fetch_sub(1);
-        continue;
-      }
-      gate_.enter_anyway();  // somebody has joined it, after all
-      if (!start_load(f)) leave_gate();
-    }
-  } catch (...) {  // no memory to wait in
-    return gate_answer::refused;
-  }
-}
-
-/// A load waits for this one, which then must not wait for its turn.
-template <class K, class V, class P>
-void group_core<K, V, P>::overtake(flight_ptr const& f) noexcept {
-  if (advance(*f, opened, hurried) || !advance(*f, queued, begun)) return;
-  gate_.enter_anyway();
-  if (!start_load(f)) leave_gate();
-}
-
-/// It has a place and has begun. False if that came to nothing: the place is the caller's again.
-template <class K, class V, class P>
-bool group_core<K, V, P>::start_load(flight_ptr const& f) noexcept {
-  return post(load_task{this->shared_from_this(), f});
-}
-
-/// False if the executor dropped the task at once, since it has stopped, say: the task has ended
-/// its load, and its place is the caller's to give on.
-template <class K, class V, class P>
-template <class Task>
-bool group_core<K, V, P>::post(Task&& t) noexcept {
-  posting here{this, posting_};
-  posting_ = &here;
-  try {
-    executor_.post(std::forward<Task>(t));
-  } catch (...) {  // no memory or no thread; the task, wherever it got to, has finished its load
-  }
-  posting_ = here.outer;
-  for (; here.places > 1; --here.places) leave_gate();
-  return here.places == 0;
-}
-
-/// For who leads several flights.
-template <class K, class V, class P>
-void group_core<K, V, P>::load_many(std::vector<flight_ptr>&& fs, bool nested) noexcept {
-  std::erase_if(fs, [this](flight_ptr const& f) {
-    f->kind = static_cast<std::uint8_t>(load_kind::own);
-    return finish_if_known(f);
-  });
-  auto const most = static_cast<std::ptrdiff_t>(options_.max_batch);
-  auto from = fs.begin();
-  try {
-    for (; fs.end() - from > most; from += most)
-      enter_gate(std::vector<flight_ptr>(from, from + most), nested);
-  } catch (...) {  // no memory: one call for all that are left, then
-  }
-  fs.erase(fs.begin(), from);
-  if (!fs.empty()) enter_gate(std::move(fs), nested);
-}
-
-template <class K, class V, class P>
-void group_core<K, V, P>::enter_gate(std::vector<flight_ptr>&& fs, bool nested) noexcept {
-  if (nested) {
-    gate_.enter_anyway();
-    if (!start_many(std::move(fs))) leave_gate();
-    return;
-  }
-  // Those that another load waits for already go alone, at once.
-  std::erase_if(fs, [this](flight_ptr const& f) {
-    if (advance(*f, opened, queued)) return false;
-    gate_.enter_anyway();
-    f->stage.store(begun);
-    if (!start_load(f)) leave_gate();
-    return true;
-  });
-  if (fs.empty()) return;
-  pending p{nullptr, std::move(fs)};
-  auto const entered = enter_or_displace(p);
-  if (entered == gate_answer::wait) return;
-  if (entered == gate_answer::run) {
-    if (!start(std::move(p))) leave_gate();
-    return;
-  }
-  for (auto const& f : p.many) {
-    if (!advance(*f, queued, begun)) continue;
-    count(counts_.shed);
-    loads_.finish(f, error{errc::overloaded});
-  }
-}
-
-template <class K, class V, class P>
-bool group_core<K, V, P>::start_many(std::vector<flight_ptr>&& fs) noexcept {
-  for (auto const& f : fs) f->stage.store(begun);
-  return post(batch_task{this->shared_from_this(), std::move(fs)});
-}
-
-/// A load has ended. Where this thread is posting one, that was dropped: then it is left to who
-/// posts, or each load of a long queue would begin inside the one before.
-template <class K, class V, class P>
-void group_core<K, V, P>::give_back() noexcept {
-  for (posting* p = posting_; p; p = p->outer) {
-    if (p->core != this) continue;
-    ++p->places;
-    return;
-  }
-  leave_gate();
-}
-
-/// Gives a place back, and with it starts what waits for one.
-template <class K, class V, class P>
-void group_core<K, V, P>::leave_gate() noexcept {
-  while (auto next = gate_.leave())
-    if (start(std::move(*next))) return;
-}
-
-/// Starts what has a place now; false if there was nothing left of it to do.
-template <class K, class V, class P>
-bool group_core<K, V, P>::start(pending&& p) noexcept {
-  auto const is_over = [this](flight_ptr const& f) {
-    if (!advance(*f, queued, begun)) return true;
-    bool const unwanted = f->abandoned.load() && loads_.finish_if_alone(f);
-    if (!unwanted && !finish_if_known(f)) return false;
-    if (kind_of(*f) == load_kind::fallback) fallbacks_.fetch_sub(1);
-    return true;
-  };
-  if (p.one) return !is_over(p.one) && start_load(p.one);
-  std::erase_if(p.many, is_over);
-  return !p.many.empty() && start_many(std::move(p.many));
-}
-
 /// Stores what was loaded, or remembers why there is nothing. What the flight is to be finished
 /// with; nothing if it is over, or its work has been begun anew.
 template <class K, class V, class P>
@@ -420,8 +251,8 @@ auto group_core<K, V, P>::store(flight const& f, loaded<V> v, duration took) -> 
   ttl const lives = v.expires.value_or(options_.ttl);
   switch (kind_of(f)) {
     case load_kind::foreign:
-      return handle_type{
-          cache_type::detached(std::move(v.value), lives.expires_at(cache_.clock().now()))};
+      return handle_type{cache_type::detached(
+          std::move(v.value), freshness_.kept_until(lives.expires_at(cache_.clock().now())))};
     case load_kind::fallback:
       return handle_type{cache_
                              .put_if(f.key(), std::move(v.value), [&] { return may_store(f); },
@@ -448,6 +279,16 @@ void group_core<K, V, P>::remember(flight const& f, error const& e) {
   if (!answers && !gone && cache_.contains(key)) lives = options_.retry_after;
   if (lives <= duration::zero()) return;
   absences_.put_if(f.key(), absence{e, answers}, [&] { return may_store(f); }, lives);
+}
+
+/// The source was too busy for a refresh: it is not asked for at every read.
+template <class K, class V, class P>
+void group_core<K, V, P>::put_off(flight const& f) noexcept {
+  if (options_.retry_after <= duration::zero()) return;
+  try {
+    absences_.put(f.key(), absence{errc::overloaded, false}, options_.retry_after);
+  } catch (...) {  // the next reader tries again
+  }
 }
 
 template <class K, class V, class P>

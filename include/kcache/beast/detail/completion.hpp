@@ -48,7 +48,8 @@ class answered {
 };
 
 /// What the group calls: on any thread, once. The handler is posted and, until then, work of its
-/// executor.
+/// executor. Posting takes memory, as all of Asio does; where there is none for it the program is
+/// terminated, since the handler may run nowhere but there.
 template <class Handler>
 class completion {
   using work_type = std::decay_t<decltype(boost::asio::prefer(
