@@ -260,7 +260,7 @@ class group_core final : public std::enable_shared_from_this<group_core<Key, Val
 
   // Misses.
   [[nodiscard]] std::optional<answer> known_absent(key_view key);
-  [[nodiscard]] answer settled(key_view key, answer&& a);
+  [[nodiscard]] answer settled(key_view key, answer&& a) noexcept;
   [[nodiscard]] bool may_be_stale() const noexcept {
     return options_.stale_if_error > duration::zero();
   }

@@ -167,9 +167,12 @@ auto group_core<K, V, P>::known_absent(key_view key) -> std::optional<answer> {
 
 /// The answer, or a stale value in its place.
 template <class K, class V, class P>
-auto group_core<K, V, P>::settled(key_view key, answer&& a) -> answer {
-  if (!a && may_be_stale() && is_failure(a.error()))
+auto group_core<K, V, P>::settled(key_view key, answer&& a) noexcept -> answer {
+  if (a || !may_be_stale() || !is_failure(a.error())) return std::move(a);
+  try {
     if (auto stale = stale_of(key)) return answer{std::move(stale)};
+  } catch (...) {  // a hash or a comparison of the user's: then the error stands
+  }
   return std::move(a);
 }
 
