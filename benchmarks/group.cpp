@@ -5,12 +5,14 @@
 
 #include <kcache/group.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <mutex>
 #include <new>
 #include <string>
@@ -120,14 +122,22 @@ void hit_rows(bench::plan const& plan, bench::neighbours& others, std::size_t en
   for (std::size_t i = keys.size(); i > 1; --i) std::swap(keys[i - 1], keys[random() % i]);
 
   std::vector<double> bare, grouped, ratios;
-  for (std::size_t i = 0; i != plan.repetitions; ++i)
+  // A burst of the neighbours' is longer than a turn and shorter than all: the fastest is ours.
+  constexpr int turns = 8;
+  for (std::size_t i = 0; i != plan.repetitions; ++i) {
+    double one = 0;
+    double other = 0;
     others.quietly([&] {
-      double const one = hit_ns<Kind>(cache, keys, plan.sample_ms);
-      double const other = hit_ns<Kind>(group, keys, plan.sample_ms);
-      bare.push_back(one);
-      grouped.push_back(other);
-      ratios.push_back(other / one);
+      one = other = std::numeric_limits<double>::max();
+      for (int turn = 0; turn != turns; ++turn) {
+        one = std::min(one, hit_ns<Kind>(cache, keys, plan.sample_ms / turns));
+        other = std::min(other, hit_ns<Kind>(group, keys, plan.sample_ms / turns));
+      }
     });
+    bare.push_back(one);
+    grouped.push_back(other);
+    ratios.push_back(other / one);
+  }
   bench::row({std::string{Kind::title} + ", " + std::to_string(entries) + " entries",
               bench::text(bench::figure::of(bare)), bench::text(bench::figure::of(grouped)),
               bench::text(bench::figure::of(ratios))});
@@ -148,15 +158,20 @@ void cold_rows(bench::plan const& plan, bench::neighbours& others) {
   };
   for (std::size_t i = 0; i != 4 * gets; ++i) get();  // tables grow no more: the next step is far
   std::vector<double> ns, each;
-  for (std::size_t i = 0; i != plan.repetitions; ++i)
+  std::size_t const n = gets / plan.repetitions;
+  for (std::size_t i = 0; i != plan.repetitions; ++i) {
+    double taken = 0;
+    double allocated = 0;
     others.quietly([&] {
       auto const before = allocations.load();
       auto const begun = bench::clock::now();
-      std::size_t const n = gets / plan.repetitions;
       for (std::size_t g = 0; g != n; ++g) get();
-      ns.push_back(bench::nanoseconds(bench::clock::now() - begun) / static_cast<double>(n));
-      each.push_back(static_cast<double>(allocations.load() - before) / static_cast<double>(n));
+      taken = bench::nanoseconds(bench::clock::now() - begun) / static_cast<double>(n);
+      allocated = static_cast<double>(allocations.load() - before) / static_cast<double>(n);
     });
+    ns.push_back(taken);
+    each.push_back(allocated);
+  }
   bench::row({"a get of an absent key, loaded at once", bench::text(bench::figure::of(ns)),
               bench::text(bench::figure::of(each))});
 }
