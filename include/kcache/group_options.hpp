@@ -103,7 +103,7 @@ struct group_stats {
   std::uint64_t fallback_loads = 0;  ///< of them: in place of an owner that was out of reach
   std::uint64_t refreshes = 0;       ///< of them: of a value that was still being served
   std::uint64_t batches = 0;         ///< calls of `load_many`; each key counts in `loads`
-  std::uint64_t shed = 0;            ///< loads refused: too many ran and waited
+  std::uint64_t shed = 0;            ///< loads refused: no room in the queue, or in the executor
   std::uint64_t absent = 0;          ///< answers from what is remembered of absent keys and errors
   std::uint64_t stale = 0;           ///< answers that were stale
   std::uint64_t fetches = 0;         ///< questions to owners

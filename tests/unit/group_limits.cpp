@@ -541,7 +541,12 @@ TEST_CASE("a load that the executor has no room for is told apart from one that 
   moody_executor const work{clock};
   int loads = 0;
   kcache::group<std::string, std::string, moody_policies> g{
-      {.name = "limits", .capacity = 10, .max_loads = 1, .clock = clock, .executor = work},
+      {.name = "limits",
+       .capacity = 10,
+       .error_ttl = 1s,
+       .max_loads = 1,
+       .clock = clock,
+       .executor = work},
       [&](std::string const& key) {
         ++loads;
         return key;
@@ -556,6 +561,8 @@ TEST_CASE("a load that the executor has no room for is told apart from one that 
     ask();
     CHECK(std::exchange(l.heard, {}) == words(2, "overloaded"));
   }
+  CHECK(g.stats().shed == 6);
+  CHECK(g.stats().load_failures == 0);  // nor is it remembered as one
   *work.is = moody_executor::drops;
   ask();
   CHECK(std::exchange(l.heard, {}) == words(2, "cancelled"));

@@ -224,12 +224,11 @@ class group_core final : public std::enable_shared_from_this<group_core<Key, Val
     unsigned places = 0;
   };
   static inline thread_local posting* posting_ = nullptr;
-  /// What a task is to be answered with that an executor has dropped: one that throws had no thread
-  /// or no memory for it, one that does not has stopped.
-  [[nodiscard]] static errc dropped() noexcept {
-    bool const failed = posting_ && (posting_->failed ||
-                                     std::uncaught_exceptions() > posting_->exceptions);
-    return failed ? errc::overloaded : errc::cancelled;
+  /// Of a task that an executor has dropped: one that throws had no thread or no memory for it, one
+  /// that does not has stopped.
+  [[nodiscard]] static bool refused() noexcept {
+    return posting_ &&
+           (posting_->failed || std::uncaught_exceptions() > posting_->exceptions);
   }
 
   static options_type checked(options_type o);
@@ -286,6 +285,8 @@ class group_core final : public std::enable_shared_from_this<group_core<Key, Val
   [[nodiscard]] bool finish_if_seen(flight_ptr const& f);
   void enter_gate(flight_ptr const& f, bool nested) noexcept;
   [[nodiscard]] gate_answer enter_or_displace(pending& p) noexcept;
+  void refuse(flight_ptr const& f) noexcept;
+  void put_off(flight const& f) noexcept;
   void overtake(flight_ptr const& f) noexcept;
   [[nodiscard]] bool start_load(flight_ptr const& f) noexcept;
   template <class Task>
@@ -301,7 +302,6 @@ class group_core final : public std::enable_shared_from_this<group_core<Key, Val
   [[nodiscard]] answer settle_failed(flight const& f, error&& e) noexcept;
   answer store(flight const& f, loaded<Value> v, duration took);
   void remember(flight const& f, error const& e);
-  void put_off(flight const& f) noexcept;
   [[nodiscard]] bool may_store(flight const& f) const noexcept;
 
   // Fetches.

@@ -13,8 +13,8 @@
 namespace kcache::detail {
 
 /// `Item` has `hash()`, a std::uint64_t whose lowest bits are well mixed, and a member `chain`, an
-/// `Item*` that is the table's. 8 to 16 bytes an item; expected O(1). Without memory for more
-/// buckets the chains are longer. Not thread safe.
+/// `Item*` that is the table's. 8 to 16 bytes an item, of as many as there ever were; expected
+/// O(1). Without memory for more buckets the chains are longer. Not thread safe.
 template <class Item>
 class hash_chains {
  public:

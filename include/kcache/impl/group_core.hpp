@@ -139,8 +139,12 @@ bool group_core<K, V, P>::refresh(key_view key) noexcept {
     if (attached() && origin_for(key)) return false;
     if (closed_.load(std::memory_order_relaxed) || absences_.peek(key)) return true;
     K const owned(key);
-    if (auto const f = loads_.open(owned, loads_.hash_of(owned)))
+    auto const hash = loads_.hash_of(owned);
+    auto const generation = generations_.of(hash);
+    if (auto const f = loads_.open(owned, hash)) {
+      f->generation = generation;
       lead_load(f, load_kind::refresh, false);
+    }
   } catch (...) {  // the next reader tries again
   }
   return true;

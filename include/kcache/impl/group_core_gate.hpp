@@ -29,11 +29,27 @@ void group_core<K, V, P>::enter_gate(flight_ptr const& f, bool nested) noexcept 
     if (!ours || !start_load(f)) leave_gate();
     return;
   }
-  if (!ours) return;
+  if (ours) refuse(f);
+}
+
+/// There was no room for it: in the queue, or with the executor.
+template <class K, class V, class P>
+void group_core<K, V, P>::refuse(flight_ptr const& f) noexcept {
   count(counts_.shed);
   if (kind_of(*f) == load_kind::fallback) fallbacks_.fetch_sub(1);
   if (kind_of(*f) == load_kind::refresh) put_off(*f);
   loads_.finish(f, error{errc::overloaded});
+}
+
+/// A refresh is not tried again at every read. What is known of absent keys does not go for that.
+template <class K, class V, class P>
+void group_core<K, V, P>::put_off(flight const& f) noexcept {
+  if (options_.retry_after <= duration::zero() || absences_.size() >= options_.max_negative) return;
+  try {
+    absences_.put_if_absent(f.key(), absence{errc::overloaded, false}, options_.retry_after,
+                            [&] { return may_store(f); });
+  } catch (...) {  // the next reader tries again
+  }
 }
 
 /// Where the queue is full, loads at its head that everybody has left make way.
@@ -133,11 +149,8 @@ void group_core<K, V, P>::enter_gate(std::vector<flight_ptr>&& fs, bool nested) 
     if (!start(std::move(p))) leave_gate();
     return;
   }
-  for (auto const& f : p.many) {
-    if (!advance(*f, queued, begun)) continue;
-    count(counts_.shed);
-    loads_.finish(f, error{errc::overloaded});
-  }
+  for (auto const& f : p.many)
+    if (advance(*f, queued, begun)) refuse(f);
 }
 
 template <class K, class V, class P>

@@ -49,7 +49,8 @@ class group_core<K, V, P>::load_task {
   load_task(load_task&&) noexcept = default;
   load_task& operator=(load_task&&) = delete;
   ~load_task() {
-    if (core_) end(dropped());
+    if (core_ && refused()) refuse();
+    if (core_) end(errc::cancelled);
   }
 
   void operator()() {
@@ -68,6 +69,12 @@ class group_core<K, V, P>::load_task {
   }
 
  private:
+  void refuse() noexcept {
+    auto const core = std::move(core_);
+    core->give_back();
+    ending const here{*core};
+    core->refuse(flight_);
+  }
   void end(result<loaded<V>>&& r) noexcept {
     auto const core = std::move(core_);
     auto const f = std::move(flight_);
@@ -93,7 +100,8 @@ class group_core<K, V, P>::batch_task {
   batch_task(batch_task&&) noexcept = default;
   batch_task& operator=(batch_task&&) = delete;
   ~batch_task() {
-    if (core_) end(dropped());
+    if (core_ && refused()) refuse();
+    if (core_) end(errc::cancelled);
   }
 
   void operator()() {
@@ -126,6 +134,12 @@ class group_core<K, V, P>::batch_task {
  private:
   struct node : load_node {};
 
+  void refuse() noexcept {
+    auto const core = std::move(core_);
+    core->give_back();
+    ending const here{*core};
+    for (auto const& f : flights_) core->refuse(f);
+  }
   /// `why`: the answer where there is none.
   void end(errc why, std::vector<result<loaded<V>>>&& answers = {}, duration took = {}) noexcept {
     auto const core = std::move(core_);
@@ -279,16 +293,6 @@ void group_core<K, V, P>::remember(flight const& f, error const& e) {
   if (!answers && !gone && cache_.contains(key)) lives = options_.retry_after;
   if (lives <= duration::zero()) return;
   absences_.put_if(f.key(), absence{e, answers}, [&] { return may_store(f); }, lives);
-}
-
-/// The source was too busy for a refresh: it is not asked for at every read.
-template <class K, class V, class P>
-void group_core<K, V, P>::put_off(flight const& f) noexcept {
-  if (options_.retry_after <= duration::zero()) return;
-  try {
-    absences_.put(f.key(), absence{errc::overloaded, false}, options_.retry_after);
-  } catch (...) {  // the next reader tries again
-  }
 }
 
 template <class K, class V, class P>

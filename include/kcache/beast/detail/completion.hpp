@@ -48,8 +48,9 @@ class answered {
 };
 
 /// What the group calls: on any thread, once. The handler is posted and, until then, work of its
-/// executor. Posting takes memory, as all of Asio does; where there is none for it the program is
-/// terminated, since the handler may run nowhere but there.
+/// executor. Posting takes memory, as it always does in Asio. Where there is none for it, an answer
+/// that is there at once throws `bad_alloc` at who asked, and one that was waited for ends the
+/// program, since the handler may run nowhere but there.
 template <class Handler>
 class completion {
   using work_type = std::decay_t<decltype(boost::asio::prefer(
