@@ -586,6 +586,32 @@ TEST_CASE("a peer is told how long a value is fresh, not how long it is kept") {
   CHECK(g.core()->fresh_until(**heard) == g.now() + 10s);
 }
 
+TEST_CASE("a grace of any length changes neither ages nor refreshes") {
+  world w;
+  auto o = w.options();
+  o.ttl = 10ms;
+  o.refresh_ahead = GENERATE(0.0, 1.0);
+  o.stale_if_error = std::chrono::hours{24 * GENERATE(1, 30, 365, 3'650, 36'500)};
+  w.load.takes(1ms);
+  manual_strings g{o, w.load};
+  CHECK(told(g.get("k")) == "value v1");
+  auto const loaded = g.now();
+  CHECK(g.get("k")->age() == 0ms);
+  CHECK(g.explain("k").refresh_in.has_value() == (o.refresh_ahead != 0));
+  w.clock.advance(5ms - 1ns);  // a refresh never comes in the first half
+  for (int i = 0; i != 10; ++i) CHECK(g.get("k")->age() == 5ms - 1ns);
+  CHECK(w.load.calls() == 1);
+  w.clock.advance_to(loaded + 10ms - 1ns);
+  CHECK_FALSE(g.get("k")->is_stale());
+  w.work.run_for(1ms);
+  CHECK(g.stats().refreshes == (o.refresh_ahead == 0 ? 0U : 1U));
+  w.clock.advance(1s);
+  auto const calls = w.load.calls();
+  CHECK(told(g.get("k")) == "value v1");
+  CHECK(w.load.calls() == calls + 1);
+  CHECK(g.get("k")->age() <= 1ms);
+}
+
 TEST_CASE("a copy made in place of its owner is not served stale while nobody renews it") {
   world w;
   auto o = w.options();
