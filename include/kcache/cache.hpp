@@ -301,16 +301,35 @@ class cache {
     return shards_[plan_.shard_of(hash)];
   }
   void remove_cleared();
+  /// `here`: made part of its caller, which the compiler would not do where that has more to do.
   template <bool Dated, bool Trace, class Then>
-  [[nodiscard]] auto read_handle(key_view key, std::uint64_t hash, Then const& then) const;
+  [[nodiscard]] auto read_handle(key_view key, std::uint64_t hash, Then const& then) const {
+    return read_handle_here<Dated, Trace>(key, hash, then);
+  }
+  template <bool Dated, bool Trace, class Then>
+  [[nodiscard]] KCACHE_INLINE auto read_handle_here(key_view key, std::uint64_t hash,
+                                                    Then const& then) const;
   static constexpr auto just_entry =
       [](handle_type&& entry, detail::moment_field<false> const&)
           KCACHE_INLINE_LAMBDA { return std::move(entry); };
-  static constexpr auto with_dates = [](handle_type&& entry,
-                                        detail::moment_field<true> const& m)
-                                         KCACHE_INLINE_LAMBDA {
-    return dated_handle_type{std::move(entry), m.value.dates, m.value.now};
-  };
+  [[nodiscard]] KCACHE_INLINE entry_dates dates_of(
+      handle_type const& entry, detail::moment_field<true> const& m) const noexcept {
+    return entry ? m.value.dates.dates(fresh_until(entry.expires_at())) : entry_dates{};
+  }
+  [[nodiscard]] KCACHE_INLINE auto with_dates() const noexcept {
+    return [this](handle_type&& entry, detail::moment_field<true> const& m)
+               KCACHE_INLINE_LAMBDA {
+                 entry_dates const dates = dates_of(entry, m);
+                 return dated_handle_type{std::move(entry), dates, m.value.now};
+               };
+  }
+  [[nodiscard]] KCACHE_INLINE time_point fresh_until(time_point expires_at) const noexcept {
+    if constexpr (requires { expiry_.fresh_until(expires_at); }) {
+      return expiry_.fresh_until(expires_at);
+    } else {
+      return expires_at;
+    }
+  }
   /// `allows(present)`, under the lock: whether to store. `present()` is the slot of a live entry
   /// of the key, or null.
   template <class K, class V, class Allows>

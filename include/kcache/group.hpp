@@ -57,7 +57,7 @@ namespace kcache {
 /// # Cost
 /// A hit costs what a hit in the cache costs, and a comparison. A load that somebody waits for
 /// takes one allocation besides the stored entry, and under 300 bytes while it is under way. An
-/// entry takes 16 bytes more than in a `cache`, a group 32 KiB (detail/generations.hpp).
+/// entry takes 8 bytes more than in a `cache`, a group 32 KiB (detail/generations.hpp).
 ///
 /// Thread safe; handlers run on whatever thread ends the work, under no lock. May throw
 /// `bad_alloc`, and what copying a key throws.

@@ -36,6 +36,21 @@ struct half_way : kcache::expire_after_write {
     return {w.now, w.now + (expires_at - w.now) / 2 - w.load_time};
   }
 };
+/// Kept for years beyond the end of freshness, when it is to be renewed.
+struct years_of_grace {
+  static constexpr duration grace = std::chrono::hours{24 * 3'650};
+  template <class Key, class Value>
+  time_point expires_at(Key const&, Value const&, write_time const& w) const {
+    auto const t = w.requested.value_or(w.default_ttl).expires_at(w.now);
+    return t == never ? t : t + grace;
+  }
+  entry_dates dates(write_time const& w, time_point expires_at) const {
+    return {w.now, fresh_until(expires_at)};
+  }
+  time_point fresh_until(time_point expires_at) const noexcept {
+    return expires_at == never ? never : expires_at - grace;
+  }
+};
 /// Counts how often it is read.
 struct watched_clock {
   manual_clock base;
@@ -50,6 +65,7 @@ using timed = kcache::with_clock<manual_clock>;
 using dated = kcache::with_expiry<half_way, timed>;
 using dated_points = kcache::with_hash<test::by_number, dated>;
 using dated_idle = kcache::with_expiry<kcache::expire_after_access<half_way>, timed>;
+using graceful = kcache::with_expiry<years_of_grace, timed>;
 using watched = kcache::with_expiry<half_way, kcache::with_clock<watched_clock>>;
 
 template <class Cache>
@@ -62,14 +78,15 @@ template <class Key, class Value, class Policies>
 inline constexpr std::size_t slot_bytes =
     sizeof(kcache::detail::slot_for<Key, Value, Policies>);
 
-/// Every write's dates follow from a number in its value.
+/// Every write's dates follow from a number in its value, and are near enough to the end to be
+/// exact.
 struct by_number {
   template <class Key, class Value>
-  time_point expires_at(Key const&, Value const&, write_time const&) const {
-    return never;
+  time_point expires_at(Key const&, Value const&, write_time const& w) const {
+    return w.now + 1h;
   }
-  entry_dates dates(write_time const& w, time_point) const {
-    return {time_point{w.load_time}, time_point{2 * w.load_time}};
+  entry_dates dates(write_time const& w, time_point expires_at) const {
+    return {expires_at - 2 * w.load_time, expires_at - w.load_time};
   }
 };
 template <class Policies = kcache::default_policies>
@@ -86,7 +103,7 @@ TEST_CASE("dates are there where the expiry policy has them, and cost nothing el
   // A pair: two words and the expiry. A cell: one word; it has its dates itself.
   STATIC_REQUIRE(slot_bytes<std::uint64_t, std::uint64_t, timed> == 24);
   STATIC_REQUIRE(slot_bytes<std::string, std::string, timed> == 8);
-  STATIC_REQUIRE(slot_bytes<std::uint64_t, std::uint64_t, dated> == 24 + 16);
+  STATIC_REQUIRE(slot_bytes<std::uint64_t, std::uint64_t, dated> == 24 + 8);
   STATIC_REQUIRE(slot_bytes<std::string, std::string, dated> == 8);
   using plain_shard = kcache::detail::shard<int, int, timed>;
   STATIC_REQUIRE(sizeof(plain_shard::pair_found<false>) == 24);
@@ -171,6 +188,23 @@ TEMPLATE_TEST_CASE("a dated look reads the clock once", "[cache_dates]",
   }
 }
 
+TEMPLATE_TEST_CASE("dates are kept from the end of freshness, however long an entry is kept",
+                   "[cache_dates]", (test::storage_kind<int, int, graceful>),
+                   (test::storage_kind<std::string, std::string, graceful>)) {
+  using kind = TestType;
+  manual_clock t;
+  t.advance(1ns);
+  typename kind::cache c{{.capacity = 100, .ttl = 10s, .clock = t}};
+  time_point const start = t.now();
+  kind::put(c, 1, 1);
+  kind::put(c, 2, 2, ttl::never());
+  for (int i = 0; i != 2; ++i) {
+    CHECK((c.get_dated(kind::key(1)).dates == entry_dates{start, start + 10s}));
+    CHECK((c.get_dated(kind::key(2)).dates == entry_dates{start, never}));
+    t.advance(1h);
+  }
+}
+
 TEMPLATE_TEST_CASE("dates and idle deadlines get along", "[cache_dates]",
                    (test::storage_kind<int, int, dated_idle>),
                    (test::storage_kind<std::string, std::string, dated_idle>)) {
@@ -240,8 +274,8 @@ TEMPLATE_TEST_CASE("dates belong to the value that is seen, whoever writes meanw
         if (!found.entry) continue;
         ++seen;
         duration const n{static_cast<std::int64_t>(*found.entry)};
-        if (found.dates.written_at != time_point{n}) ++wrong;
-        if (found.dates.refresh_at != time_point{2 * n}) ++wrong;
+        if (found.dates.written_at != found.entry.expires_at() - 2 * n) ++wrong;
+        if (found.dates.refresh_at != found.entry.expires_at() - n) ++wrong;
       }
     }
   });

@@ -6,6 +6,7 @@
 
 #include <kcache/config.hpp>
 #include <kcache/detail/cell.hpp>
+#include <kcache/detail/compact_dates.hpp>
 #include <kcache/policies/expiry.hpp>
 #include <kcache/policies/removal.hpp>
 #include <kcache/storage_traits.hpp>
@@ -105,18 +106,18 @@ struct cell_node {
     }
   }
   /// Before anybody else sees the cell.
-  static void set_dates(cell_type& c, entry_dates const& d) noexcept
+  static void set_dates(cell_type& c, compact_dates d) noexcept
     requires Dated
   {
-    std::memcpy(c.key_place(), &d, sizeof d);
+    std::uint64_t const word = d.word();
+    std::memcpy(c.key_place(), &word, sizeof word);
   }
-  [[nodiscard]] KCACHE_INLINE static entry_dates dates(cell_type& c) noexcept
+  [[nodiscard]] KCACHE_INLINE static compact_dates dates(cell_type& c) noexcept
     requires Dated
   {
-    entry_dates d;
-    std::memcpy(&d.written_at, c.key_place(), sizeof d.written_at);
-    std::memcpy(&d.refresh_at, c.key_place() + sizeof d.written_at, sizeof d.refresh_at);
-    return d;
+    std::uint64_t word;
+    std::memcpy(&word, c.key_place(), sizeof word);
+    return compact_dates::of_word(word);
   }
   [[nodiscard]] static links_type& links(cell_type& c) noexcept {
     return *std::launder(
@@ -140,7 +141,7 @@ struct cell_node {
  private:
   static constexpr std::size_t largest_value = 0x7fffffffU;
   static_assert(sizeof(links_type) <= heap::links);
-  static constexpr std::size_t dates_room = Dated ? sizeof(entry_dates) : 0;
+  static constexpr std::size_t dates_room = Dated ? sizeof(compact_dates) : 0;
 
   [[nodiscard]] KCACHE_INLINE static std::byte* key_bytes(cell_type& c) noexcept {
     return c.key_place() + dates_room;

@@ -64,12 +64,12 @@ struct entry_facts {
   std::uint64_t hash;
   std::uint64_t weight;
   time_point expires_at;
-  [[no_unique_address]] optional_field<Dated, entry_dates, 0> dates{};
+  [[no_unique_address]] optional_field<Dated, compact_dates, 0> dates{};
 };
 
 /// What a look at a dated entry yields beside it. `now`: the clock, read once for this look.
 struct entry_moment {
-  entry_dates dates;
+  compact_dates dates;
   time_point now;
 };
 template <bool Dated>

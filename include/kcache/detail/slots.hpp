@@ -6,6 +6,7 @@
 
 #include <kcache/config.hpp>
 #include <kcache/detail/cell_node.hpp>
+#include <kcache/detail/compact_dates.hpp>
 #include <kcache/policies/eviction.hpp>
 #include <kcache/policies/expiry.hpp>
 #include <kcache/policies/removal.hpp>
@@ -70,18 +71,13 @@ struct optional_field<true, T, Tag> {
 /// An entry's dates: written under the lock, read without.
 class shared_dates {
  public:
-  [[nodiscard]] KCACHE_INLINE entry_dates load() const noexcept {
-    return {time_point{duration{written_at_.load(std::memory_order_acquire)}},
-            time_point{duration{refresh_at_.load(std::memory_order_acquire)}}};
+  [[nodiscard]] KCACHE_INLINE compact_dates load() const noexcept {
+    return compact_dates::of_word(word_.load(std::memory_order_acquire));
   }
-  void store(entry_dates const& d) noexcept {
-    written_at_.store(d.written_at.time_since_epoch().count(), std::memory_order_release);
-    refresh_at_.store(d.refresh_at.time_since_epoch().count(), std::memory_order_release);
-  }
+  void store(compact_dates d) noexcept { word_.store(d.word(), std::memory_order_release); }
 
  private:
-  std::atomic<std::int64_t> written_at_{0};
-  std::atomic<std::int64_t> refresh_at_{0};
+  std::atomic<std::uint64_t> word_{0};
 };
 
 /// What every slot has besides its entry.

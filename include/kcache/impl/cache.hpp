@@ -139,7 +139,8 @@ void cache<Key, Value, Policies>::put_where(K&& key, V&& value, Allows allows,
   typename shard_type::facts_type facts{.hash = hash,
                                         .weight = weight == 0 ? 1 : weight,
                                         .expires_at = expiry_.expires_at(kv, vv, write)};
-  if constexpr (storage::dated) facts.dates.value = expiry_.dates(write, facts.expires_at);
+  if constexpr (storage::dated)
+    facts.dates.value = {expiry_.dates(write, facts.expires_at), fresh_until(facts.expires_at)};
 
   removed_type removed{on_removal_};
   if constexpr (storage::inline_pairs) {

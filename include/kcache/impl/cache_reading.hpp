@@ -11,8 +11,8 @@ namespace kcache {
 /// What `then(handle, moment)` makes of what is found; of an empty handle, if nothing is.
 template <class Key, class Value, class Policies>
 template <bool Dated, bool Trace, class Then>
-auto cache<Key, Value, Policies>::read_handle(key_view key, std::uint64_t hash,
-                                              Then const& then) const {
+auto cache<Key, Value, Policies>::read_handle_here(key_view key, std::uint64_t hash,
+                                                   Then const& then) const {
   if constexpr (storage::inline_pairs) {
     using words = typename shard_type::slot_type::value_words;
     return shard_of(hash).template find_pair<Trace, Dated>(
@@ -65,7 +65,7 @@ template <class Key, class Value, class Policies>
 auto cache<Key, Value, Policies>::get_dated(key_view key) -> dated_handle_type
   requires dated_expiry<expiry_type>
 {
-  return read_handle<true, true>(key, hash_of(key), with_dates);
+  return read_handle<true, true>(key, hash_of(key), with_dates());
 }
 
 template <class Key, class Value, class Policies>
@@ -73,11 +73,13 @@ template <class Then>
 auto cache<Key, Value, Policies>::get_dated(key_view key, Then const& then)
   requires dated_expiry<expiry_type>
 {
-  return read_handle<true, true>(
+  return read_handle_here<true, true>(
       key, hash_of(key),
-      [&then](handle_type&& entry, detail::moment_field<true> const& m) KCACHE_INLINE_LAMBDA {
-        return then(std::move(entry), m.value.dates, m.value.now);
-      });
+      [this, &then](handle_type&& entry, detail::moment_field<true> const& m)
+          KCACHE_INLINE_LAMBDA {
+            entry_dates const dates = dates_of(entry, m);
+            return then(std::move(entry), dates, m.value.now);
+          });
 }
 
 template <class Key, class Value, class Policies>
@@ -89,7 +91,7 @@ template <class Key, class Value, class Policies>
 auto cache<Key, Value, Policies>::peek_dated(key_view key) const -> dated_handle_type
   requires dated_expiry<expiry_type>
 {
-  return read_handle<true, false>(key, hash_of(key), with_dates);
+  return read_handle<true, false>(key, hash_of(key), with_dates());
 }
 
 template <class Key, class Value, class Policies>

@@ -10,7 +10,8 @@
 /// | `e.expires_at(key, value, w)` on a const object | `time_point` | `w` is a `write_time`; called once per put, outside the locks, by several threads at once; may throw |
 ///
 /// | `e.idle()` on a const object, optional | `duration` | an entry that was neither written nor read for so long expires too; more than zero; asked once, by the cache's constructor |
-/// | `e.dates(w, expires_at)` on a const object, optional | `entry_dates` | asked once per put, after `expires_at`, whose answer it is given; the cache keeps them with the entry, 16 bytes, and `get_dated` yields them; may throw |
+/// | `e.dates(w, expires_at)` on a const object, optional | `entry_dates` | asked once per put, after `expires_at`, whose answer it is given; the cache keeps them with the entry, in 8 bytes, and `get_dated` yields them; may throw |
+/// | `e.fresh_until(expires_at)` on a const object, optional | `time_point` | for a policy with dates: the end of freshness, where entries are kept beyond it; not after `expires_at`, which it is by default, and `never` for `never`; always the same of the same; asked by reads, does not throw |
 ///
 /// `key` and `value` are views. An entry is served while the clock is before the result; `never`
 /// keeps it until it is evicted, an instant that is not after `w.now` stores nothing. The cache
@@ -49,11 +50,14 @@ struct write_time {
   duration load_time{};
 };
 
-/// What a cache keeps of an entry's history, where its expiry policy has `dates`.
+/// What a cache keeps of an entry's history, where its expiry policy has `dates`. They are rounded
+/// to the earlier, by less than one part in 2^28 of what the entry lives
+/// (detail/compact_dates.hpp); a refresh that would come after that comes with it.
 struct entry_dates {
   /// The instant of the write.
   time_point written_at{};
-  /// The instant from which a reader should have it renewed; `never` for none.
+  /// The instant from which a reader should have it renewed; for all that is fresh for ever, and
+  /// for no other, `never`.
   time_point refresh_at = never;
 
   friend constexpr bool operator==(entry_dates const&, entry_dates const&) noexcept = default;
@@ -114,6 +118,11 @@ class expire_after_access {
   {
     return base_.dates(w, expires_at);
   }
+  [[nodiscard]] constexpr time_point fresh_until(time_point expires_at) const noexcept
+    requires requires(Base const& b) { b.fresh_until(expires_at); }
+  {
+    return base_.fresh_until(expires_at);
+  }
 
  private:
   duration idle_;
@@ -159,6 +168,11 @@ class jittered {
     requires dated_expiry<Base>
   {
     return base_.dates(w, expires_at);
+  }
+  [[nodiscard]] constexpr time_point fresh_until(time_point expires_at) const noexcept
+    requires requires(Base const& b) { b.fresh_until(expires_at); }
+  {
+    return base_.fresh_until(expires_at);
   }
 
  private:

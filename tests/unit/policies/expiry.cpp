@@ -51,6 +51,10 @@ struct says_dates : expire_after_write {
     return {w.now + w.load_time, expires_at};
   }
 };
+/// Entries are kept for a minute after they ceased to be fresh.
+struct with_grace : says_dates {
+  time_point fresh_until(time_point expires_at) const noexcept { return expires_at - 1min; }
+};
 struct dates_not_const : expire_after_write {
   kcache::entry_dates dates(write_time const&, time_point) { return {}; }
 };
@@ -212,5 +216,7 @@ TEST_CASE("dated policies model their concept, with what wraps them", "[expiry]"
   CHECK((expire_after_access<says_dates>{1s}.dates(w, time_point{7s}) == asked));
   CHECK((jittered<says_dates>{}.dates(w, time_point{7s}) == asked));
   CHECK((kcache::entry_dates{}.refresh_at == never));
+  jittered<expire_after_access<with_grace>> const e{0.1, expire_after_access<with_grace>{1s}};
+  CHECK(e.fresh_until(time_point{90s}) == time_point{30s});
   CHECK(write_time{}.load_time == 0s);
 }
