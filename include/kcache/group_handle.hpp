@@ -30,7 +30,8 @@ class group_handle : public handle<Value> {
     return age_ < duration::zero() ? duration::zero() : age_;  // written after the clock was read
   }
   /// True if its time to live was over, and it was served under a grace of the group's options
-  /// (`stale_while_revalidate`, `stale_if_error`).
+  /// (`stale_while_revalidate`, `stale_if_error`). Of one that came from another node: false,
+  /// though its owner may have served it stale.
   [[nodiscard]] bool is_stale() const noexcept { return stale_; }
 
  private:

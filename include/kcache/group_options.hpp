@@ -42,7 +42,8 @@ struct group_options {
   /// be `loader_failed`, `deadline`, `overloaded` or `unreachable`. Off by default.
   duration stale_if_error{};
   /// After a failed load of a key that has a value to be served still, or a refresh for which there
-  /// was no room, the source is not asked for it again for so long.
+  /// was no room, the source is not asked for it again for so long; with an `error_ttl`, after a
+  /// failed load, for that instead.
   duration retry_after = std::chrono::seconds{1};
 
   // Absence.
@@ -59,8 +60,8 @@ struct group_options {
   // The source.
 
   /// How many loads may run at once, a `load_many` counting as one. A load that another load waits
-  /// for comes on top: it would never be done otherwise. (Loaders that block also share the
-  /// executor's threads, 16 by default.)
+  /// for comes on top: it would never be done otherwise; and so do up to `max_fallback_loads`.
+  /// (Loaders that block also share the executor's threads, 16 by default.)
   unsigned max_loads = 64;
   /// How many keys a `load_many` is asked for at most; `get_many` makes more calls for more.
   std::size_t max_batch = 1'000;
@@ -69,8 +70,8 @@ struct group_options {
 
   /// How long a `get` without a deadline of its own may take.
   duration deadline = std::chrono::seconds{1};
-  /// How long a value is kept that this node loaded in place of an owner it could not reach; never
-  /// longer than the value's own TTL.
+  /// How long a value is kept that this node loaded in place of an owner it could not reach; of
+  /// this and the value's own TTL the shorter counts, with jitter.
   duration fallback_ttl = std::chrono::seconds{1};
   /// How many such loads may run at once; beyond them callers get `overloaded`.
   unsigned max_fallback_loads = 64;
@@ -102,7 +103,7 @@ struct group_stats {
   std::uint64_t not_found = 0;       ///< of them: the source has no such key
   std::uint64_t fallback_loads = 0;  ///< of them: in place of an owner that was out of reach
   std::uint64_t refreshes = 0;       ///< of them: of a value that was still being served
-  std::uint64_t batches = 0;         ///< calls of `load_many`; each key counts in `loads`
+  std::uint64_t batches = 0;         ///< calls of `load_many` for `get_many`; keys count in `loads`
   std::uint64_t shed = 0;            ///< loads refused: no room in the queue, or in the executor
   std::uint64_t absent = 0;          ///< answers from what is remembered of absent keys and errors
   std::uint64_t stale = 0;           ///< answers that were stale

@@ -4,8 +4,8 @@
 /// \file
 /// Floor 3. The loader: where a group gets what it does not have.
 ///
-/// Any callable of one of these forms is a loader; it is called by several threads at once, for
-/// different keys.
+/// Any callable of one of these forms is a loader; it is called by several threads at once: for one
+/// key only where a load that began before an `invalidate`, `put` or `clear` still runs.
 ///
 ///     V f(K const& key);                       // the value, with the group's own TTL
 ///     std::optional<V> f(K const& key);        // nullopt: there is no such key
@@ -23,12 +23,13 @@
 /// If it has no form of the single call, a single key is a `load_many` of one. A member of some
 /// object is a loader by `std::bind_front(&database::find, &db)`. Move-only callables will do.
 ///
-/// A loader may throw: the callers get `loader_failed` with `what()`. It may ask its own group, or
-/// others, for other keys. It runs on the group's executor; the asynchronous form is started there,
-/// may call `done` later, from any thread, and tells its failures through it: if it throws, or
-/// drops `done`, the callers get `loader_failed` without its words. If `load_many` throws, that is
-/// the answer for each of its keys. When nobody waits any more a loader may give up, see
-/// `load_context`.
+/// A loader may throw: the callers get `loader_failed` with `what()`; of a `failure`, which
+/// `result::value()` throws, its own kind: one of `not_found` makes this key absent, too. It may
+/// ask its own group, or others, for other keys. It runs on the group's executor; the asynchronous
+/// form is started there, may call `done` later, from any thread, and tells its failures through
+/// it: if it throws, or drops `done`, the callers get `loader_failed` without its words. If
+/// `load_many` throws, that is the answer for each of its keys. When nobody waits any more a loader
+/// may give up, see `load_context`.
 
 #include <kcache/detail/current_load.hpp>
 #include <kcache/detail/unique_function.hpp>
@@ -54,7 +55,8 @@
 
 namespace kcache {
 
-/// A value with a time to live of its own.
+/// A value with a time to live of its own, which the group's `jitter` makes up to a tenth longer or
+/// shorter: for a hard limit ask for less, or have no jitter.
 template <class V>
 struct loaded {
   V value;

@@ -9,7 +9,7 @@
 /// source notes it, and stores what was read only if it is the same still, asked under the lock
 /// that orders the key's writes and erases (`cache::put_if`): an invalidation raises first and
 /// erases then, so that the value is either refused or erased. That holds for whoever reads the
-/// source, a load, a refresh or, later, a peer (RELIABILITY.md 3 has the same table at every node).
+/// source, a load, a refresh or, later, a peer.
 ///
 /// A number per key would need a table of keys that only grows. Instead keys share `stripes` of
 /// them by their hash: absent keys are covered, nothing is to be collected, and the price is that

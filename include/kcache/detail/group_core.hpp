@@ -16,7 +16,7 @@
 /// ## Who wins
 /// An invalidation, a put and a clear raise the key's generation, part the flights that are under
 /// way from those that begin later, and then change the cache. A load notes the generation just
-/// before it calls the loader, and `put_if` compares it under the lock that orders the key's reads
+/// before it calls the loader, and `put_if` compares it under the lock that orders the key's writes
 /// and erases. So nothing that was read before is stored after, and no get that begins after joins
 /// a load that began before.
 ///
