@@ -85,7 +85,7 @@ struct cluster_options {
   duration probe_again_max = std::chrono::seconds{2};
   /// How long `stop` and the destructor let requests being served finish.
   duration drain = std::chrono::seconds{1};
-  /// Reads `+` in the path form as a space, as Go requesters write one (WIRE.md: Go owners do not).
+  /// Reads `+` in the path form as a space, as Go requesters write one (Go owners do not).
   bool plus_is_space = false;
 
   /// Serves what is not kcache's (`/stats`, for instance); none: 404.

@@ -16,7 +16,7 @@
 ///               call --(no connection, reset)--> once more, if the peer may still be called
 ///               call --(the deadline)--> deadline
 ///
-/// The Go dialects tell less (WIRE.md): 500 is the owner's error, with its text; "not found" comes
+/// The Go dialects tell less: 500 is the owner's error, with its text; "not found" comes
 /// as one of those. A kcache node also says 429 (`overloaded`) and 504 (`deadline`). Every other
 /// refusal is no word of the owner's, a 503 of a node that is going in particular.
 

@@ -126,7 +126,7 @@ struct path_options {
   }
 };
 
-/// What came of reading a target of the path form, and the answer that WIRE.md asks for.
+/// What came of reading a target of the path form, and what it is answered with.
 enum class path_outcome : unsigned char {
   ok,
   elsewhere,   ///< not under the base: not for us
