@@ -55,10 +55,12 @@ namespace kcache {
 /// value is served for some time after it expired.
 ///
 /// # Cost
-/// A hit costs a hit in the cache and some 3 ns: a look at two dates, and at the clock even if
-/// nothing expires. A load that a `get` waits for takes one allocation besides the stored entry, an
-/// `async_get` two; under way it is some 290 bytes (`async_get_many`: 335). An entry takes 8 bytes
-/// more than in a `cache`, a group some 60 KiB, 32 of them detail/generations.hpp.
+/// A hit costs a hit in the cache and a look at two dates, and at the clock even if nothing
+/// expires: some 3 ns where the processor's caches hold it all, more where they hold less of the
+/// larger entries (benchmarks/README.md). A load that a `get` waits for takes one allocation
+/// besides the stored entry, an `async_get` two; under way it is some 290 bytes (`async_get_many`:
+/// 335). An entry takes 8 bytes more than in a `cache`, a group some 60 KiB, 32 of them for
+/// detail/generations.hpp.
 ///
 /// Thread safe; handlers run on whatever thread ends the work, under no lock. May throw
 /// `bad_alloc`, and what copying a key throws.

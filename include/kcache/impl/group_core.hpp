@@ -3,8 +3,9 @@
 #define KCACHE_IMPL_GROUP_CORE_HPP
 /// \file
 /// Floor 3. The bodies of detail/group_core.hpp: how it is made, what it answers at once, changes.
-/// Beside it: what waits (group_core_waiting.hpp), what loads (group_core_loading.hpp), what asks
-/// owners (group_core_fetching.hpp).
+/// Beside it: what waits (group_core_waiting.hpp), what sees a load to its place
+/// (group_core_gate.hpp), what loads (group_core_loading.hpp), what asks owners
+/// (group_core_fetching.hpp).
 
 #include <kcache/detail/group_core.hpp>
 

@@ -51,8 +51,8 @@ struct write_time {
 };
 
 /// What a cache keeps of an entry's history, where its expiry policy has `dates`. They are rounded
-/// to the earlier, by less than one part in 2^28 of what the entry lives
-/// (detail/compact_dates.hpp); a refresh that would come after that comes with it.
+/// to the earlier, by less than one part in 2^28 of the time that the entry is fresh
+/// (detail/compact_dates.hpp); a refresh that would come after the end of that comes with it.
 struct entry_dates {
   /// The instant of the write.
   time_point written_at{};
